@@ -30,16 +30,21 @@ pub struct Unanswered {
     pub what: String,
 }
 
-impl Unanswered {
-    /// How long nobody waits for an answer, whatever the test does to the servers meanwhile.
+/// Whether somebody has waited for an answer for too long, whatever the test did to the servers meanwhile:
+/// from `since` (nanoseconds) to `at`.
+pub(crate) fn has_waited(since: u64, at: Duration) -> bool {
     const PATIENCE: Duration = Duration::from_secs(30);
+    at.saturating_sub(Duration::from_nanos(since)) >= PATIENCE
+}
 
+impl Unanswered {
     /// What was expected, if the request has waited for too long at `at`.
     pub(crate) fn broken(&self, at: Duration) -> Option<String> {
         let since = Duration::from_nanos(self.since);
-        let waited = at.saturating_sub(since);
-        let (since, seconds) = (since.as_secs_f64(), waited.as_secs_f64());
-        (waited >= Self::PATIENCE)
-            .then(|| format!("{} has had no answer in {seconds:.1} s, from {since:.3} s on", self.what))
+        let seconds = at.saturating_sub(since).as_secs_f64();
+        let words = || {
+            format!("{} has had no answer in {seconds:.1} s, from {:.3} s on", self.what, since.as_secs_f64())
+        };
+        has_waited(self.since, at).then(words)
     }
 }

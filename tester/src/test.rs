@@ -12,7 +12,7 @@ use labrt::{Fields, runtime, thread, trace};
 use crate::choices::Choices;
 use crate::failure::{Broken, Invariant};
 use crate::faults::Faults;
-use crate::final_check::{FinalCheck, Finding};
+use crate::final_check::{FinalCheck, Finding, has_waited};
 use crate::knobs::Knobs;
 use crate::stall::{self, Progress};
 use crate::story::{Story, What};
@@ -353,6 +353,18 @@ impl Test {
     /// A group's progress is known to this.
     pub(crate) fn can_explain(&self, progress: Progress) {
         self.inner.progress.lock().push(progress);
+    }
+
+    /// What was expected of a group when the test's time was over: answers to calls that wait in its servers,
+    /// of which it has committed nothing for long. Of several groups, the one that has waited longest.
+    pub(crate) fn owed_answers(&self, at: Duration) -> Option<String> {
+        let progress = self.inner.progress.lock();
+        let owed = progress.iter().filter_map(Progress::owes_answers);
+        let (since, calls) = owed.min_by_key(|&(since, _)| since)?;
+        has_waited(since, at).then(|| {
+            let since = Duration::from_nanos(since).as_secs_f64();
+            format!("{calls}, and nothing has been committed from {since:.3} s on")
+        })
     }
 
     /// Why nothing happened until `at` (nanoseconds), if the test gave up waiting, or `is_limit`: a limit of

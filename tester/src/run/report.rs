@@ -70,6 +70,14 @@ impl Report {
         self.line.ok
     }
 
+    /// Time was over, but what was expected in it and did not come tells more.
+    pub(crate) fn blame(self, broken: Option<String>) -> Report {
+        match broken {
+            Some(message) if self.is_out_of_time() => self.fail(Kind::Expectation, message),
+            _ => self,
+        }
+    }
+
     /// Whether a limit of time ended the run, and nothing better is known about it.
     pub(crate) fn is_out_of_time(&self) -> bool {
         matches!(self.line.kind, Some(Kind::VirtualTime | Kind::RealTime))

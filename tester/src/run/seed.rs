@@ -146,13 +146,10 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
     // When the runtime ended the run: at the test's limit of time, and not because it was to see no more.
     let limit = failure.filter(|failure| is_limit(failure) && failure.at >= plan.limits.virtual_time);
     for finding in test.run_final_checks() {
-        if let Some(failure) = limit.filter(|_| report.is_out_of_time())
-            && let Some(message) = finding.unanswered.as_ref().and_then(|request| request.broken(failure.at))
-        {
-            report = report.fail(Kind::Expectation, message);
-        }
-        report = take_finding(plan, report, finding);
+        let broken = limit.zip(finding.unanswered.as_ref()).and_then(|(limit, asked)| asked.broken(limit.at));
+        report = take_finding(plan, report.blame(broken), finding);
     }
+    report = report.blame(limit.and_then(|limit| test.owed_answers(limit.at)));
     report.line.unwatched = test.take_unwatched();
     report.line.exercised = test.take_met();
     match report.ok() {

@@ -19,6 +19,14 @@ pub(super) fn list(servers: &[usize]) -> String {
     }
 }
 
+/// "a call of clients waits", "3 calls of clients wait".
+pub(super) fn waits(calls: u64, whose: &str) -> String {
+    match calls {
+        1 => format!("a call of {whose} waits"),
+        calls => format!("{calls} calls of {whose} wait"),
+    }
+}
+
 /// What became of the calls on a link on which no reply comes.
 pub(super) fn fate(link: &Traffic) -> &'static str {
     let (lost, open, replies) = (link.lost(), link.open(), link.replies_lost());
@@ -78,6 +86,14 @@ impl State {
         }
         let is_stuck = self.servers.iter().any(|seen| seen.is_alive && seen.asked.is_some());
         is_stuck || self.leader().is_none_or(|(leader, _)| self.end_of(leader) > self.committed)
+    }
+
+    /// See [`super::Progress::owes_answers`].
+    pub(super) fn owes_answers(&self) -> Option<String> {
+        let servers = self.servers.iter().enumerate().filter(|(_, seen)| seen.is_alive && seen.is_connected);
+        let waiting = servers.map(|(server, _)| (server, self.waiting_at(server)));
+        let (server, calls) = waiting.max_by_key(|&(_, calls)| calls).filter(|&(_, calls)| calls > 0)?;
+        Some(format!("{} at {}", waits(calls, "clients"), self.name(server)))
     }
 
     /// Where progress was due.
@@ -186,10 +202,8 @@ impl State {
                 }
             }
             _ if self.waiting_at(leader) > 0 => {
-                let calls = self.waiting_at(leader);
-                format!(
-                    "; all that it has is committed, and {calls} calls of clients wait there: answers were due"
-                )
+                let calls = waits(self.waiting_at(leader), "clients");
+                format!("; all that it has is committed, and {calls} there: answers were due")
             }
             _ => " and sends no new entry: a command was due, in its log or from its client".to_owned(),
         }

@@ -285,6 +285,12 @@ impl Progress {
         self.state.try_lock().is_some_and(|state| state.is_suspect())
     }
 
+    /// Which calls of clients wait at a server that could answer them, if nothing has been committed since
+    /// the moment that is told with them, in nanoseconds.
+    pub(crate) fn owes_answers(&self) -> Option<(u64, String)> {
+        self.state.try_lock().and_then(|state| Some((state.since, state.owes_answers()?)))
+    }
+
     /// What a report says of the time until `until`.
     pub(crate) fn lines(&self, until: u64) -> Vec<String> {
         // A run that is stuck may be stuck in here.

@@ -2,7 +2,7 @@
 
 use labrpc::Traffic;
 
-use super::due::{fate, list};
+use super::due::{fate, list, waits};
 use super::{Seen, State};
 
 /// Rows that a report has room for. Of larger groups it tells the sentence only.
@@ -74,7 +74,7 @@ impl State {
             );
         }
         let waiting: u64 = (0..self.servers.len()).map(|server| self.waiting_at(server)).sum();
-        let calls = if waiting > 0 { format!(", {waiting} calls of others wait") } else { String::new() };
+        let calls = if waiting > 0 { format!(", {}", waits(waiting, "others")) } else { String::new() };
         let calls = calls + &self.answers();
         if !self.knows_logs() {
             return format!("{prefix}: what it has committed cannot be seen{calls}");

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use labapi::{KvClerk, KvServer};
 use labrt::thread;
 use tester::{ELECTION, Test, Verdict, try_seed};
 use tester_kv::{KvCluster, KvSetup, Workload, speed};
@@ -133,6 +134,19 @@ fn an_answer_that_never_comes_was_expected() {
     let words = ["broken expectation", "out of virtual time at", "client 0 waits since", "FakeKvRpc.operate"];
     assert_failed(&verdict, "client 0's append of \"x\" has had no answer in", &words);
     assert_eq!(verdict.report.kind, Some(labreport::Kind::Expectation));
+}
+
+/// The same of calls that are no operations of a recorded client.
+#[test]
+fn a_call_that_waits_for_ever_is_told_with_its_server() {
+    let verdict = on_cluster(KvWrong::Hangs, KvSetup::servers(3), |cluster| {
+        let (number, end) = cluster.net().make_end(&labrpc::Name::from("server-0".to_owned()));
+        cluster.net().network().enable(number, true);
+        let mut clerk = FakeKv::clerk(vec![end]);
+        (0..50).for_each(|_| clerk.append("x", "1"));
+    });
+    let message = "a call of clients waits at server-0, and nothing has been committed from 0.000 s on";
+    assert_failed(&verdict, message, &["broken expectation", "out of virtual time at"]);
 }
 
 /// As long as nobody waited for it, it is the time that was missing.
