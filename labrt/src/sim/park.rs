@@ -272,6 +272,16 @@ impl WaitQueue {
         self.len.load(Ordering::Relaxed) == 0
     }
 
+    /// Name and place of one of the tasks that wait here, if it waits in a way that `is` tells.
+    pub(crate) fn first(&self, is: impl Fn(&Wait) -> bool) -> Option<(String, &'static Location<'static>)> {
+        let waiters = self.waiters.lock();
+        with(|sim| {
+            let waiter = waiters.iter().find(|&&waiter| is_parked(&sim.tasks, waiter))?;
+            let task = &sim.tasks[waiter.slot as usize];
+            if is(&task.wait) { Some((task.name.to_string(), task.place?)) } else { None }
+        })
+    }
+
     /// Parks the running task here until it is woken or `deadline` (virtual nanoseconds) has come. Unwinds if
     /// the task is killed meanwhile.
     #[inline(always)]

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::{MutexGuard, access, entry, exit};
 use crate::context::{Mode, mode};
 use crate::sim::park::{WaitQueue, Wake, any_spurious_wakes, may_wait, yield_now};
+use crate::sim::policy::Access;
 use crate::sim::task::{On, Wait};
 use crate::time::{Duration, Instant, deadline_after};
 use crate::{real, sim};
@@ -13,6 +14,8 @@ use crate::{real, sim};
 /// Lets threads wait until something that a lock protects has changed; as in parking_lot. Wake-ups may be
 /// spurious, so wait in a loop or with [`Condvar::wait_while`]. In the simulation they are where
 /// [`crate::Config::spurious_wakes`] says so.
+///
+/// All who wait at one time wait with the same lock: a wait with another one panics.
 #[derive(Default)]
 pub struct Condvar {
     waiters: WaitQueue,
@@ -145,12 +148,29 @@ impl Condvar {
             }
             return true;
         }
+        if !self.waiters.is_empty() {
+            self.must_have_one_lock(guard.access(), place);
+        }
         let wait = Wait { what: "a notification", on: On::Event(guard.access()) };
         if any_spurious_wakes() && mode() == Mode::Simulated {
             return self.wait_perhaps_for_nothing(guard, wait, deadline, place);
         }
         let simulated = || self.waiters.park(wait, deadline, place) == Wake::TimedOut;
         guard.unlocked_while(simulated, |guard| self.wait_real(guard, deadline), place)
+    }
+
+    /// All that wait at one time wait with one lock. On real threads parking_lot sees to that.
+    #[cold]
+    #[inline(never)]
+    fn must_have_one_lock(&self, lock: Access, place: &'static Location<'static>) {
+        let is_other = |wait: &Wait| matches!(wait.on, On::Event(other) if other.object != lock.object);
+        if let Some((thread, at)) = self.waiters.first(is_other) {
+            panic!(
+                "the wait at {place} uses another lock than thread `{thread}`, which waits for the same \
+                 notifications at {at}: who notifies with one of the locks may come between the other's test \
+                 and its wait"
+            );
+        }
     }
 
     /// Waits, perhaps until an earlier moment than the deadline; whether the time was over. Apart from the

@@ -1,7 +1,7 @@
 //! Deadlocks that are named at once, and those that did not happen yet.
 
 use labrt::node::Node;
-use labrt::sync::{Arc, Mutex, RwLock};
+use labrt::sync::{Arc, Condvar, Mutex, RwLock};
 use labrt::time::{Duration, Instant};
 use labrt::{Config, Failure, FailureKind, Limits, Outcome, channel, run, runtime, thread};
 
@@ -370,4 +370,40 @@ fn a_circle_on_real_threads_ends_at_the_limit_with_its_lines() {
         assert!(line.contains("waits for a lock"), "{failure}");
         assert_names(line, &[marker]);
     }
+}
+
+/// Two threads that wait with two locks for the notifications of one condition variable. A test and a wait
+/// with the one lock are no step for those who hold the other.
+fn wait_with_two_locks() {
+    let shared = Arc::new((Mutex::new(()), Mutex::new(()), Condvar::new()));
+    let other = Arc::clone(&shared);
+    drop(thread::spawn_named("applier", move || {
+        let mut guard = other.0.lock();
+        other.2.wait(&mut guard); // the first lock waits here
+    }));
+    thread::sleep(50 * MS);
+    let mut guard = shared.1.lock();
+    shared.2.wait_for(&mut guard, 50 * MS); // the second lock waits here
+}
+
+#[test]
+fn a_condition_variable_with_two_locks_fails_in_both_worlds() {
+    let failure = run(Config::simulated(1), wait_with_two_locks).result.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Panic, "{failure}");
+    assert!(failure.message.contains("`applier`"), "{failure}");
+    assert_names(&failure.message, &["the first lock waits here", "the second lock waits here"]);
+    let failure = run(Config::threads(1), wait_with_two_locks).result.unwrap_err();
+    assert!(failure.message.contains("more than one mutex"), "{failure}");
+}
+
+/// Locks that take turns, with nobody waiting in between, are no mistake.
+#[test]
+fn a_condition_variable_may_change_its_lock_when_nobody_waits() {
+    let outcome = run(Config::simulated(1), || {
+        let (a, b, condvar) = (Mutex::new(()), Mutex::new(()), Condvar::new());
+        for lock in [&a, &b, &a] {
+            assert!(condvar.wait_for(&mut lock.lock(), 10 * MS).timed_out());
+        }
+    });
+    outcome.result.unwrap();
 }
