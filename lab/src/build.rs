@@ -36,6 +36,8 @@ pub(crate) struct BuildOptions {
     pub(crate) log: Option<PathBuf>,
     /// Packages that are built without debug assertions, which a student's solution does not have.
     pub(crate) without_assertions: Vec<String>,
+    /// Packages that are built as fast as possible, since little of them runs.
+    pub(crate) unoptimised: Vec<String>,
     /// The build may well fail, and then only the log tells why.
     pub(crate) is_tentative: bool,
 }
@@ -49,6 +51,7 @@ impl BuildOptions {
             target: None,
             log: None,
             without_assertions: Vec::new(),
+            unoptimised: Vec::new(),
             is_tentative: false,
         }
     }
@@ -79,9 +82,13 @@ pub(crate) fn build(root: &Path, tests: &[Test], options: &BuildOptions) -> Resu
     if let Some(target) = &options.target {
         command.arg("--target-dir").arg(target);
     }
-    for package in &options.without_assertions {
-        let profile = &options.profile;
-        command.arg("--config").arg(format!("profile.{profile}.package.{package}.debug-assertions=false"));
+    let mut set = |package: &str, value: &str| {
+        command.arg("--config").arg(format!("profile.{}.package.{package}.{value}", options.profile));
+    };
+    options.without_assertions.iter().for_each(|package| set(package, "debug-assertions=false"));
+    for package in &options.unoptimised {
+        set(package, "opt-level=0");
+        set(package, "debug=false");
     }
     let targets: BTreeSet<&str> = tests.iter().map(|test| test.binary.as_str()).collect();
     // Of the whole workspace, whatever is asked for: cargo unites the features of the packages that are

@@ -75,6 +75,10 @@ pub(crate) fn run(arguments: &Arguments, options: &ZooOptions) -> Result<Outcome
     if !(options.parts || options.correct || options.watched) {
         build = student_build(&catalogue, &options.run);
     }
+    if let Some(lab) = lab.filter(|_| !options.is_whole() && !options.correct) {
+        // A verdict takes a few runs, and an optimised build longer than they do.
+        build.unoptimised = vec![lab.package.clone()];
+    }
     let builder = || Builder::new(&catalogue.root, &place, build);
     let bugs = catalogue.root.join("bugs");
     if options.correct {
