@@ -222,10 +222,7 @@ impl Catalogue {
             toml::from_str(&text).map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
         catalogue.root = path.parent().unwrap_or(Path::new("/")).to_path_buf();
         match catalogue.contradiction() {
-            Some(Test { name, .. }) => Err(Failure::new(format!(
-                "{}: {name} has points and stands among the ungraded tests",
-                path.display()
-            ))),
+            Some(words) => Err(Failure::new(format!("{}: {words}", path.display()))),
             None => Ok(catalogue),
         }
     }
@@ -255,9 +252,20 @@ impl Catalogue {
         graded.chain(ungraded).map(|(heading, entry)| self.test(lab, part, heading, entry)).collect()
     }
 
-    /// A test that earns points although its heading says that it has none.
-    fn contradiction(&self) -> Option<Test> {
-        self.tests().into_iter().find(|test| test.heading.is_some() && test.points > 0)
+    /// A test that earns points although its heading says that it has none, or a bench with options that
+    /// nobody would look at.
+    fn contradiction(&self) -> Option<String> {
+        let test = self.tests().into_iter().find(|test| test.heading.is_some() && test.points > 0);
+        let ignored = self.benches.iter().find_map(|bench| match bench {
+            Bench::Suite { suite, by: SuiteRunner::Cargo, graded: true, .. } => Some((suite, "graded")),
+            Bench::Suite { suite, by: SuiteRunner::Cargo, rss_mb: Some(_), .. } => Some((suite, "rss_mb")),
+            _ => None,
+        });
+        let of_test =
+            test.map(|test| format!("{} has points and stands among the ungraded tests", test.name));
+        let of_bench = ignored
+            .map(|(suite, what)| format!("the bench of {suite} by `cargo test` cannot look at `{what}`"));
+        of_test.or(of_bench)
     }
 
     fn test(&self, lab: &Lab, part: &Part, heading: Option<&String>, entry: &TestEntry) -> Test {
@@ -286,5 +294,28 @@ impl Catalogue {
             threads_s: own.threads_s.or(all.threads_s).unwrap_or(240),
             memory_mb: own.memory_mb.or(all.memory_mb).unwrap_or(1024),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(text: &str) -> Option<String> {
+        toml::from_str::<Catalogue>(text).expect("it is TOML of the right form").contradiction()
+    }
+
+    #[test]
+    fn what_nobody_would_look_at_is_refused() {
+        let bench = |by: &str, more: &str| {
+            format!("lab = []\n[limits]\n[[bench]]\nsuite = \"raft\"\nby = \"{by}\"\nwall_s = 1.0\n{more}\n")
+        };
+        for more in ["graded = true", "rss_mb = 100"] {
+            assert_eq!(complaint(&bench("cargo lab test", more)), None);
+            let words = complaint(&bench("cargo test", more)).expect("cargo test runs all, unwatched");
+            assert!(words.contains("the bench of raft by `cargo test`"), "{words}");
+            assert!(words.contains(more.split(' ').next().expect("a name")), "{words}");
+        }
+        assert_eq!(complaint(&bench("cargo test", "")), None);
     }
 }
