@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use labreport::grading::percent;
 use serde::Deserialize;
 
 use crate::Failure;
@@ -23,12 +24,19 @@ pub(crate) struct Catalogue {
     /// What `cargo lab bench` measures.
     #[serde(default, rename = "bench")]
     pub(crate) benches: Vec<Bench>,
-    /// How submissions are graded; `cargo lab grade` reads it.
-    #[serde(default, rename = "grading")]
-    _grading: Option<toml::Table>,
+    /// How submissions are graded.
+    #[serde(default)]
+    grading: Grading,
     /// The folder of `labs.toml`, where the workspace begins.
     #[serde(skip)]
     pub(crate) root: PathBuf,
+}
+
+/// What matters here of how submissions are graded; `cargo lab grade` reads the rest.
+#[derive(Debug, Default, Deserialize)]
+struct Grading {
+    /// The share of the runs, in percent, that a test without points gets.
+    runs_without_points: Option<u32>,
 }
 
 /// How much a run of one seed may take. A limit that is not given is the one of the level above.
@@ -128,6 +136,8 @@ struct TestEntry {
     /// No wrong solution needs it (see `needed.rs`): it shows something.
     #[serde(default)]
     demonstration: bool,
+    /// Its share of a grading's runs, in percent.
+    runs: Option<u32>,
     #[serde(default)]
     limits: Limits,
 }
@@ -195,6 +205,8 @@ pub(crate) struct Test {
     pub(crate) heading: Option<String>,
     /// Whether it is marked as one that no wrong solution needs.
     pub(crate) is_demonstration: bool,
+    /// Its share of a grading's runs, in percent.
+    pub(crate) percent: u32,
     pub(crate) bounds: Bounds,
 }
 
@@ -208,6 +220,13 @@ fn find(given: Option<&Path>) -> Result<PathBuf, Failure> {
     here.ancestors().map(|folder| folder.join("labs.toml")).find(|path| path.is_file()).ok_or_else(|| {
         Failure::new("there is no labs.toml in this folder or above it; give one with --labs FILE")
     })
+}
+
+impl Part {
+    /// Its tests, those without points too.
+    fn all(&self) -> impl Iterator<Item = &TestEntry> {
+        self.entries.iter().chain(self.ungraded.iter().flat_map(|ungraded| &ungraded.entries))
+    }
 }
 
 impl Catalogue {
@@ -261,11 +280,19 @@ impl Catalogue {
             Bench::Suite { suite, by: SuiteRunner::Cargo, rss_mb: Some(_), .. } => Some((suite, "rss_mb")),
             _ => None,
         });
+        let mut entries = self.labs.iter().flat_map(|lab| &lab.parts).flat_map(Part::all);
+        let of_share =
+            entries.find_map(|entry| Some(format!("{}: {}", entry.name, self.share(entry).err()?)));
         let of_test =
             test.map(|test| format!("{} has points and stands among the ungraded tests", test.name));
         let of_bench = ignored
             .map(|(suite, what)| format!("the bench of {suite} by `cargo test` cannot look at `{what}`"));
-        of_test.or(of_bench)
+        of_test.or(of_bench).or(of_share)
+    }
+
+    /// The test's share of a grading's runs, in percent.
+    fn share(&self, entry: &TestEntry) -> Result<u32, String> {
+        percent(entry.runs, entry.points, self.grading.runs_without_points)
     }
 
     fn test(&self, lab: &Lab, part: &Part, heading: Option<&String>, entry: &TestEntry) -> Test {
@@ -281,6 +308,8 @@ impl Catalogue {
             points: entry.points,
             heading: heading.cloned(),
             is_demonstration: entry.demonstration,
+            // One that is none was refused.
+            percent: self.share(entry).unwrap_or(100),
             bounds: self.bounds(entry.limits),
         }
     }

@@ -93,6 +93,7 @@ mod tests {
                 points,
                 heading,
                 is_demonstration,
+                percent: 100,
                 bounds,
             };
             score.add(&test, *verdict);

@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod grading;
 pub mod overrides;
 pub mod swarm;
 

@@ -210,8 +210,9 @@ fn plan(root: &Path, wish: &WishOptions, work: &WorkOptions) -> Result<(Plan, Wo
         seeds_per_shard: wish.seeds_per_shard,
         skip_inspection: wish.no_source_check,
     };
-    let tests = settings::tests(&workshop.recipe.workspace)?;
-    let plan = Plan::make(root, &workshop, settings::grading(root)?, tests, &wish, out)?;
+    let grading = settings::grading(root)?;
+    let tests = settings::tests(&workshop.recipe.workspace, &grading)?;
+    let plan = Plan::make(root, &workshop, grading, tests, &wish, out)?;
     if let Some(why) = old.as_ref().and_then(|old| old.is_of_another_batch(&plan)) {
         return Err(Failure::new(format!("{} holds another batch: {why}; {advice}", out.display())));
     }

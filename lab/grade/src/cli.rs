@@ -88,7 +88,8 @@ pub(crate) struct WishOptions {
     #[arg(long, value_name = "FOLDER", conflicts_with_all = ["folder", "submissions"])]
     pub(crate) watch: Option<PathBuf>,
 
-    /// How often each test is run, each time with another seed.
+    /// How often each test is run, each time with another seed. A test without points has a share of
+    /// these runs, if labs.toml says so (`runs_without_points`, in percent).
     #[arg(long, short = 'n', value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) runs: u64,
 

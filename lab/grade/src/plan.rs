@@ -152,6 +152,22 @@ impl Plan {
         seeds.filter(|seed| Swarm::Tenth.has(*seed)).count() as u64
     }
 
+    /// How often each test is run: "50 runs of each test, 20 of those without points".
+    pub(crate) fn runs_words(&self) -> String {
+        let all = if self.runs == 1 { "1 run".to_owned() } else { format!("{} runs", self.runs) };
+        let few = self.tests.iter().find(|test| test.points == 0 && test.percent < 100);
+        let few = few.map(|test| self.runs_of(test)).filter(|&few| few < self.runs);
+        let few = few.map(|few| format!(", {few} of those without points")).unwrap_or_default();
+        format!("{all} of each test{few}")
+    }
+
+    /// How often a test is run: a share of each shard's seeds.
+    fn runs_of(&self, test: &Test) -> u64 {
+        let (shards, rest) = (self.runs / self.seeds_per_shard, self.runs % self.seeds_per_shard);
+        let of = |seeds: u64| test.seeds(&(0..seeds)).end;
+        shards * of(self.seeds_per_shard) + if rest > 0 { of(rest) } else { 0 }
+    }
+
     /// Which these are, in a sentence.
     pub(crate) fn swarm_words(&self) -> String {
         let (whose, draws) = match self.swarm_runs() {
@@ -409,5 +425,28 @@ mod tests {
         other.first_seed = 1;
         assert_ne!(key(&old), key(&other));
         assert_eq!(old.is_of_another_batch(&other), Some("it has the seeds of another secret"));
+    }
+
+    /// A shard has its share each, so that shards add up to the plan.
+    #[test]
+    fn tests_without_points_have_fewer_runs_and_it_is_said() {
+        let test = |points, percent| Test {
+            name: String::new(),
+            title: String::new(),
+            part: String::new(),
+            points,
+            krate: String::new(),
+            path: String::new(),
+            limits: crate::settings::Limits { virtual_s: 120, real_s: 30, memory_mb: 512 },
+            percent,
+        };
+        let with = |runs, seeds_per_shard, percent| {
+            let tests = vec![test(5, 100), test(0, percent)];
+            Plan { runs, seeds_per_shard, tests, ..plan() }.runs_words()
+        };
+        assert_eq!(with(50, 50, 40), "50 runs of each test, 20 of those without points");
+        assert_eq!(with(50, 20, 40), "50 runs of each test, 20 of those without points");
+        assert_eq!(with(50, 50, 100), "50 runs of each test");
+        assert_eq!(with(1, 1, 40), "1 run of each test");
     }
 }

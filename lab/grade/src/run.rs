@@ -3,7 +3,8 @@
 //! The tests of a part share a process, each with all seeds, because a sandbox for each test would cost more
 //! than most tests do. If the process dies, the tests that were not finished get one each. Every pass that
 //! may earn points is then run again, in a process that begins elsewhere in the seeds, and counts only if the
-//! two runs are equal. Tests without points are most of a lab's; nobody gains by a pass in them.
+//! two runs are equal. Tests without points are most of a lab's, and nobody gains by a pass in them: they have
+//! a share of the seeds, and of each the first seed alone is repeated.
 //!
 //! One seed in ten is a swarm's: it also draws delays, scheduler, clocks and pauses. Which ones are follows
 //! from the seed alone, and so not from how the seeds are cut into shards.
@@ -95,7 +96,7 @@ impl Runner {
         let groups = groups(tests);
         let results = Mutex::new(Vec::new());
         in_parallel(&groups, self.jobs, |group| {
-            let result = self.run_group(group, seeds);
+            let result = self.run_group(group, &group[0].seeds(seeds));
             results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
         });
         let mut all = BTreeMap::new();
@@ -189,19 +190,23 @@ impl Runner {
         Ok(survived.unwrap_or_else(|| death(test, seed, end)))
     }
 
-    /// Runs again what has passed and may earn points, in another process: the later half of the seeds before
-    /// the earlier one.
+    /// Runs again what [`is_repeated`], in another process: the later half of the seeds before the earlier one.
     fn repeat(&self, group: &Group<'_>, seeds: &Range<u64>, reports: &Reports) -> Result<Reports, Failure> {
         let runs_of = |test: &Test| reports.get(&test.name).map(Vec::as_slice).unwrap_or_default();
-        let has_passed = |test: &&&Test| test.points > 0 && runs_of(test).iter().any(|run| run.ok);
+        let wanted = |test: &&&Test| runs_of(test).iter().any(|run| is_repeated(test, run, runs_of(test)));
         // Those that would take a limit's time again, or the process, have one for each row of passes.
         let (alone, together): (Group<'_>, Group<'_>) =
-            group.iter().filter(has_passed).copied().partition(|test| runs_of(test).iter().any(is_expensive));
+            group.iter().filter(wanted).copied().partition(|test| runs_of(test).iter().any(is_expensive));
+        let (graded, ungraded): (Group<'_>, Group<'_>) = together.iter().partition(|test| test.points > 0);
         let middle = seeds.start + (seeds.end - seeds.start) / 2;
-        let mut again = match together.is_empty() {
-            true => Reports::new(),
-            false => self.session_from(middle, &together, seeds)?.0,
-        };
+        let mut again = Reports::new();
+        for (group, first, seeds) in
+            [(graded, middle, seeds), (ungraded, seeds.start, &(seeds.start..seeds.start + 1))]
+        {
+            if !group.is_empty() {
+                again.extend(self.session_from(first, &group, seeds)?.0);
+            }
+        }
         for test in alone {
             for row in runs_of(test).chunk_by(|left, right| left.ok == right.ok).filter(|row| row[0].ok) {
                 let (mut more, _) =
@@ -283,11 +288,13 @@ fn has_no_test(end: &End) -> bool {
 }
 
 /// The tests in the order of the list, those of one binary and part together. Whoever watches the process
-/// needs one limit of real time and of memory.
+/// needs one limit of real time and of memory, and all tests of a process have the same seeds.
 fn groups(tests: &[Test]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
-    let key =
-        |test: &Test| (test.krate.clone(), test.part.clone(), test.limits.real_s, test.limits.memory_mb);
+    let key = |test: &Test| {
+        let Limits { real_s, memory_mb, .. } = test.limits;
+        (test.krate.clone(), test.part.clone(), real_s, memory_mb, test.percent)
+    };
     for test in tests {
         match groups.iter_mut().find(|group| key(group[0]) == key(test)) {
             Some(group) => group.push(test),
@@ -360,6 +367,13 @@ fn asked_for(
     (is_asked && order.get(done) == Some(&report.seed)).then_some(report)
 }
 
+/// Whether a run is made again, to see whether it comes out the same: each pass of a test with points; of
+/// other tests a pass with the first seed, if none of its runs took a limit's time.
+fn is_repeated(test: &Test, run: &Report, runs: &[Report]) -> bool {
+    let is_first = runs.first().is_some_and(|first| first.seed == run.seed);
+    run.ok && (test.points > 0 || is_first && !runs.iter().any(is_expensive))
+}
+
 /// The runs of a test, with those that passed compared with their repetition.
 fn judge(test: &Test, reports: &Reports, again: &Reports, cuts: &BTreeMap<String, String>) -> Runs {
     let none = Vec::new();
@@ -368,7 +382,7 @@ fn judge(test: &Test, reports: &Reports, again: &Reports, cuts: &BTreeMap<String
         again.get(&test.name).unwrap_or(&none).iter().map(|report| (report.seed, report)).collect();
     let mut result = Runs { cut: cuts.get(&test.name).cloned(), ..Runs::default() };
     for report in first {
-        let is_repeated = report.ok && test.points > 0;
+        let is_repeated = is_repeated(test, report, first);
         let difference =
             if is_repeated { difference(report, second.get(&report.seed).copied()) } else { None };
         let mut run = of(report);

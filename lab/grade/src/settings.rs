@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use lab_terminal::Failure;
+use labreport::grading::{percent, runs_of};
 use serde::{Deserialize, Serialize};
 
 /// A test of the lab.
@@ -20,6 +22,25 @@ pub(crate) struct Test {
     /// Its full name in that binary.
     pub(crate) path: String,
     pub(crate) limits: Limits,
+    /// Its share of the runs ([`labreport::grading::runs_of`]).
+    #[serde(default = "all", skip_serializing_if = "is_all")]
+    pub(crate) percent: u32,
+}
+
+impl Test {
+    /// Which of these seeds it is run with: the first of them, as many as are its share.
+    pub(crate) fn seeds(&self, of: &Range<u64>) -> Range<u64> {
+        of.start..of.end.min(of.start + runs_of(of.end - of.start, self.percent))
+    }
+}
+
+fn all() -> u32 {
+    100
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
+fn is_all(percent: &u32) -> bool {
+    *percent == all()
 }
 
 /// How much a run of one seed may take.
@@ -51,6 +72,9 @@ pub(crate) enum Policy {
 pub(crate) struct Grading {
     pub(crate) policy: Policy,
     pub(crate) bonus: bool,
+    /// The share of the runs that a test without points gets, in percent; all of them, if nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) runs_without_points: Option<u32>,
     pub(crate) show: Show,
     /// Of each lab, the wrong solution that must fail in every batch, a patch below the workspace.
     pub(crate) canary: BTreeMap<String, String>,
@@ -123,6 +147,8 @@ struct Entry {
     module: Option<String>,
     #[serde(default)]
     points: u32,
+    /// Its share of the runs, in percent.
+    runs: Option<u32>,
     #[serde(default)]
     limits: SomeLimits,
 }
@@ -133,8 +159,9 @@ pub(crate) fn grading(root: &Path) -> Result<Grading, Failure> {
 }
 
 /// The tests that a handout's `labs.toml` lists, those without points too, in its order.
-pub(crate) fn tests(handout: &Path) -> Result<Vec<Test>, Failure> {
-    let catalogue: Catalogue = read(&handout.join("labs.toml"))?;
+pub(crate) fn tests(handout: &Path, grading: &Grading) -> Result<Vec<Test>, Failure> {
+    let path = handout.join("labs.toml");
+    let catalogue: Catalogue = read(&path)?;
     let mut tests = Vec::new();
     for lab in &catalogue.lab {
         let krate = lab.binary.replace('-', "_");
@@ -142,6 +169,9 @@ pub(crate) fn tests(handout: &Path) -> Result<Vec<Test>, Failure> {
             let ungraded = part.ungraded.iter().flat_map(|ungraded| &ungraded.tests);
             for entry in part.tests.iter().chain(ungraded) {
                 let module = entry.module.as_ref().unwrap_or(&part.module);
+                let percent = percent(entry.runs, entry.points, grading.runs_without_points);
+                let percent = percent
+                    .map_err(|why| Failure::new(format!("{}: {}: {why}", path.display(), entry.name)))?;
                 tests.push(Test {
                     name: entry.name.clone(),
                     title: entry.title.clone(),
@@ -150,6 +180,7 @@ pub(crate) fn tests(handout: &Path) -> Result<Vec<Test>, Failure> {
                     krate: krate.clone(),
                     path: format!("{module}::{}", entry.name),
                     limits: catalogue.limits.with(entry.limits),
+                    percent,
                 });
             }
         }

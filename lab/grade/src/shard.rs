@@ -89,8 +89,11 @@ impl Worker<'_> {
         };
         let runner = Runner { sandbox: self.sandbox, binaries, jobs: self.jobs };
         let runs = runner.run(&self.plan.tests, &shard.seeds)?;
-        let asked = shard.seeds.end - shard.seeds.start;
-        carried.sums = runs.iter().map(|(test, runs)| (test.clone(), Sum::of(runs, asked))).collect();
+        let sums = self.plan.tests.iter().filter_map(|test| {
+            let seeds = test.seeds(&shard.seeds);
+            Some((test.name.clone(), Sum::of(runs.get(&test.name)?, seeds.end - seeds.start)))
+        });
+        carried.sums = sums.collect();
         Ok(carried)
     }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use crate::recipe::{CRATES, RECORD, Recipe, variables};
+use crate::settings::Grading;
 use crate::take::{Sources, name_of};
 use crate::{scratch, settings};
 
@@ -62,7 +63,8 @@ impl Workshop {
         let fingerprint = fingerprint(&fresh, &reference)?;
         let crates: Vec<String> = packages.iter().map(|package| krate(package)).collect();
         // A lab may have crates without tests of their own.
-        let tested: BTreeSet<String> = settings::tests(&fresh)?.into_iter().map(|test| test.krate).collect();
+        let tested: BTreeSet<String> =
+            settings::tests(&fresh, &Grading::default())?.into_iter().map(|test| test.krate).collect();
         let mut recipe = Recipe {
             calls: Vec::new(),
             workspace: cache.join("workspace"),

@@ -7,7 +7,7 @@ use lab_terminal::{table, wrapped};
 use serde_json::{Value, json};
 
 use super::patch::Patch;
-use super::rate::{OFTEN, Rate, at_least_in_a_grading, in_a_grading};
+use super::rate::{OFTEN, Rate, Share, at_least_in_a_grading, in_a_grading};
 use crate::catalogue::Test;
 use crate::protocol::{Kind, Report};
 use crate::reference::Reference;
@@ -115,7 +115,7 @@ impl Row {
 
     /// Whether no further run can change that it is caught, and often enough.
     pub(super) fn is_certain(&self) -> bool {
-        let rates = self.cells.iter().map(|(_, cell)| cell.rate);
+        let rates = self.cells.iter().map(share);
         self.verdict() == Verdict::Caught && at_least_in_a_grading(rates) >= OFTEN
     }
 
@@ -186,9 +186,8 @@ impl Row {
 
     /// The probability that a grading kills it: with the course's tests, with the directed ones, with all.
     pub(super) fn in_a_grading(&self) -> [f64; 3] {
-        let with = |of: fn(&Test) -> bool| {
-            in_a_grading(self.cells.iter().filter(|(test, _)| of(test)).map(|(_, cell)| cell.rate))
-        };
+        let with =
+            |of: fn(&Test) -> bool| in_a_grading(self.cells.iter().filter(|(test, _)| of(test)).map(share));
         [with(|test| !is_directed(test)), with(is_directed), with(|_| true)]
     }
 
@@ -252,6 +251,11 @@ fn is_directed(test: &Test) -> bool {
     test.heading.is_some()
 }
 
+/// The rate of a test, with its share of a grading's runs.
+fn share((test, cell): &(Test, Cell)) -> Share {
+    (cell.rate, test.percent)
+}
+
 fn cell_json((test, cell): &(Test, Cell)) -> Value {
     let Rate { runs, kills } = cell.rate;
     let (low, high) = cell.rate.interval();
@@ -267,7 +271,7 @@ pub(super) fn needed(tests: &[Test], rows: &[Row], reference: &Reference) -> BTr
     let mut needed: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let cost = |column: usize| (reference.rpcs(&tests[column]).unwrap_or(u64::MAX), column);
     for row in rows {
-        let catches = |column: &usize| in_a_grading(std::iter::once(row.cell(*column).rate)) >= OFTEN;
+        let catches = |column: &usize| in_a_grading(std::iter::once(share(&row.cells[*column]))) >= OFTEN;
         if let Some(cheapest) = (0..tests.len()).filter(catches).min_by_key(|&column| cost(column)) {
             needed.entry(tests[cheapest].name.clone()).or_default().push(row.name());
         }

@@ -324,7 +324,7 @@ fn sum_up(rows: &[Row], json: bool) -> Outcome {
     say(&format!("{built} s of builds, beside {ran} s of runs"));
     if !seldom.is_empty() {
         say(&format!(
-            "{} {}: a grading of 50 seeds of each test misses one in twenty or more",
+            "{} {}: a grading with 50 runs misses one in twenty or more",
             style("caught too seldom:").yellow(),
             seldom.join(", ")
         ));

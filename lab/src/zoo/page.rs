@@ -23,8 +23,8 @@ fn page(lab: &str, tests: &[Test], rows: &[Row]) -> String {
     let columns = columns(tests, rows);
     let mut page = format!("{HEAD}<h1>Wrong solutions of {}</h1>", escape(lab));
     page += "<p>The percentage of seeds by which a test kills a wrong solution. † marks assertions of the solution's own, \
-             which do not count. Tests on blue are directed. The last columns are the chance that a grading of 50 seeds of \
-             each test kills: by the course's tests, by directed ones, by all.</p><table><tr><th>";
+             which do not count. Tests on blue are directed. The last columns are the chance that a grading with 50 runs of \
+             each test (fewer of directed ones) kills: by the course's tests, by directed ones, by all.</p><table><tr><th>";
     for &column in &columns {
         let class = if tests[column].heading.is_some() { "test directed" } else { "test" };
         let _ = write!(page, "<th class=\"{class}\">{}", escape(&tests[column].name));

@@ -1,5 +1,7 @@
 //! How often a test kills a wrong solution, and how sure that is.
 
+use labreport::grading::runs_of;
+
 use crate::statistics::wilson;
 
 /// After so many kills the test's rate is known well enough.
@@ -11,8 +13,8 @@ pub(super) const OFTEN: f64 = 0.95;
 /// Fewer kills than this are too few to be certain of anything.
 const FEW: u64 = 3;
 
-/// How many seeds of each test a grading has.
-const GRADING: i32 = 50;
+/// How many seeds a grading has of a test that gets all of its runs.
+const GRADING: u64 = 50;
 
 /// Runs of one test with one wrong solution.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,14 +45,22 @@ impl Rate {
 
 /// A probability that a grading with these tests most likely exceeds: with the lower ends of the intervals,
 /// and without the tests that killed but once or twice.
-pub(super) fn at_least_in_a_grading(rates: impl Iterator<Item = Rate>) -> f64 {
-    let low = |rate: Rate| if rate.kills < FEW { 0.0 } else { rate.interval().0 };
-    1.0 - rates.map(|rate| (1.0 - low(rate)).powi(GRADING)).product::<f64>()
+pub(super) fn at_least_in_a_grading(rates: impl Iterator<Item = Share>) -> f64 {
+    one_kills(rates, |rate| if rate.kills < FEW { 0.0 } else { rate.interval().0 })
 }
 
-/// The probability that one grading with these tests kills: each test has 50 seeds, and one kill is enough.
-pub(super) fn in_a_grading(rates: impl Iterator<Item = Rate>) -> f64 {
-    1.0 - rates.map(|rate| (1.0 - rate.estimate()).powi(GRADING)).product::<f64>()
+/// The probability that one grading with these tests kills: each test has its share of 50 seeds, and one kill
+/// is enough.
+pub(super) fn in_a_grading(rates: impl Iterator<Item = Share>) -> f64 {
+    one_kills(rates, Rate::estimate)
+}
+
+/// The rate of a test, and its share of the runs in percent.
+pub(super) type Share = (Rate, u32);
+
+fn one_kills(rates: impl Iterator<Item = Share>, of: impl Fn(Rate) -> f64) -> f64 {
+    let survives = |(rate, percent): Share| (1.0 - of(rate)).powf(runs_of(GRADING, percent) as f64);
+    1.0 - rates.map(survives).product::<f64>()
 }
 
 #[cfg(test)]
@@ -74,14 +84,16 @@ mod tests {
 
     #[test]
     fn a_grading_needs_one_kill_only() {
-        let rates = [Rate { runs: 20, kills: 1 }, Rate { runs: 20, kills: 0 }];
+        let rates = [(Rate { runs: 20, kills: 1 }, 100), (Rate { runs: 20, kills: 0 }, 100)];
         assert!((in_a_grading(rates.into_iter()) - 0.923).abs() < 1e-3);
+        let fewer = [(Rate { runs: 20, kills: 1 }, 40)];
+        assert!((in_a_grading(fewer.into_iter()) - 0.642).abs() < 1e-3, "20 seeds");
         assert_eq!(in_a_grading([].into_iter()), 0.0);
     }
 
     #[test]
     fn a_few_kills_in_a_row_make_certain() {
-        let certain = |runs, kills| at_least_in_a_grading([Rate { runs, kills }].into_iter()) >= OFTEN;
+        let certain = |runs, kills| at_least_in_a_grading([(Rate { runs, kills }, 100)].into_iter()) >= OFTEN;
         assert!(certain(3, 3) && certain(20, 4));
         assert!(!certain(2, 2) && !certain(20, 3) && !certain(20, 0));
     }

@@ -55,12 +55,13 @@ impl Dashboard {
         let mut html = head(&format!("{}: the class", plan.lab));
         let _ = writeln!(
             html,
-            "<h1>{}: {} submissions, {} runs of each test</h1>",
+            "<h1>{}: {} submissions, {}</h1>",
             escaped(&plan.lab),
             self.rows.len(),
-            plan.runs
+            plan.runs_words()
         );
-        let _ = writeln!(html, "<p id=\"swarm\">Of the runs of each test, {}.</p>", plan.swarm_words());
+        let _ =
+            writeln!(html, "<p id=\"swarm\">Of {} runs of a test, {}.</p>", plan.runs, plan.swarm_words());
         for fault in &summary.faults {
             let _ = writeln!(html, "<p class=\"bad fault\">Not to be trusted: {}</p>", escaped(fault));
         }

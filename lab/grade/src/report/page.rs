@@ -46,12 +46,13 @@ pub(super) fn page(graded: &Graded, plan: &Plan) -> String {
     let _ = writeln!(html, "<h1>{}</h1>", escaped(&graded.name));
     let _ = writeln!(
         html,
-        "<p><b class=\"{}\">{}</b>, {} of {} points. Lab {}, {} runs of each test; {}.</p>",
+        "<p><b class=\"{}\">{}</b>, {} of {} points. Lab {}, {}; of {} runs, {}.</p>",
         colour(graded.class),
         graded.class.words(),
         points(graded.hundredths),
         points(graded.most_hundredths),
         escaped(&plan.lab),
+        plan.runs_words(),
         plan.runs,
         plan.swarm_words()
     );

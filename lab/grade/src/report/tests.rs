@@ -117,7 +117,10 @@ fn a_report_says_which_runs_are_a_swarms() {
     let mut swarm = graded();
     swarm.tests[0].failures[0].first_seed = 79;
     let html = page::page(&swarm, &plan(Show::default()));
-    assert!(html.contains("10 runs of each test; 1 has a seed that ends in 9, and also draws"), "{html}");
+    assert!(
+        html.contains("10 runs of each test; of 10 runs, 1 has a seed that ends in 9, and also draws"),
+        "{html}"
+    );
     assert!(html.contains("cargo lab replay one_2a --seed 79 --swarm"), "{html}");
     assert!(html.contains("3 runs (1 swarm): index"), "{html}");
     let plain = page::page(&graded(), &plan(Show::default()));

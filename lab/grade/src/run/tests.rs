@@ -69,6 +69,7 @@ fn test(name: &str, points: u32, virtual_s: u64) -> Test {
         krate: "raft".to_owned(),
         path: format!("part_2a::{name}"),
         limits: Limits { virtual_s, real_s: 30, memory_mb: 512 },
+        percent: 100,
     }
 }
 
@@ -102,14 +103,36 @@ fn reports_come_in_the_order_of_the_seeds_that_were_asked_for() {
     }
 }
 
-/// What earns nothing is run once, and so counts as it came.
+/// Of what earns nothing the first pass alone is repeated; the others count as they came.
 #[test]
 fn a_pass_that_may_earn_points_counts_only_if_it_is_repeated() {
-    for (points, passed) in [(5, false), (0, true)] {
+    for (points, counts) in [(5, [false, false]), (0, [false, true])] {
         let one = test("one", points, 120);
-        let pass = Report { ok: true, hash: "a".to_owned(), ..Report::default() };
-        let reports = Reports::from([("one".to_owned(), vec![pass])]);
+        let pass = |seed| Report { seed, ok: true, hash: "a".to_owned(), ..Report::default() };
+        let reports = Reports::from([("one".to_owned(), vec![pass(7), pass(8)])]);
         let runs = judge(&one, &reports, &Reports::new(), &BTreeMap::new());
-        assert_eq!((runs.runs[0].passed, runs.unequal.is_none()), (passed, passed));
+        assert_eq!([runs.runs[0].passed, runs.runs[1].passed], counts, "{points} points");
+        assert_eq!(runs.unequal.map(|(seed, _)| seed), Some(7));
     }
+}
+
+/// A test that takes limits' time is not made to take it again for nothing.
+#[test]
+fn an_expensive_test_without_points_is_not_repeated() {
+    let one = test("one", 0, 120);
+    let slow = Report { seed: 8, kind: Some(Kind::RealTime), ..Report::default() };
+    let runs = [Report { seed: 7, ok: true, ..Report::default() }, slow];
+    assert!(is_repeated(&one, &runs[0], &runs[..1]));
+    assert!(!is_repeated(&one, &runs[0], &runs));
+}
+
+/// Tests with a share of the seeds have a process of their own.
+#[test]
+fn a_share_of_the_seeds_is_their_first() {
+    let few = |name, percent| Test { percent, ..test(name, 0, 120) };
+    let tests = [test("graded", 5, 120), few("one", 40), few("two", 40), few("rare", 100)];
+    let names: Vec<Vec<&str>> =
+        groups(&tests).iter().map(|group| group.iter().map(|test| test.name.as_str()).collect()).collect();
+    assert_eq!(names, [vec!["graded", "rare"], vec!["one", "two"]]);
+    assert_eq!(tests.map(|test| test.seeds(&(100..150))), [100..150, 100..120, 100..120, 100..150]);
 }
