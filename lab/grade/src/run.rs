@@ -3,8 +3,8 @@
 //! The tests of a part share a process, each with all seeds, because a sandbox for each test would cost more
 //! than most tests do. If the process dies, the tests that were not finished get one each. Every pass that
 //! may earn points is then run again, in a process that begins elsewhere in the seeds, and counts only if the
-//! two runs are equal. Tests without points are most of a lab's, and nobody gains by a pass in them: they have
-//! a share of the seeds, and of each the first seed alone is repeated.
+//! two runs are equal. Tests without points are most of a lab's, and nobody gains by a pass in them: they
+//! have a share of the seeds, and of each the first seed alone is repeated.
 //!
 //! One seed in ten is a swarm's: it also draws delays, scheduler, clocks and pauses. Which ones are follows
 //! from the seed alone, and so not from how the seeds are cut into shards.
@@ -190,7 +190,8 @@ impl Runner {
         Ok(survived.unwrap_or_else(|| death(test, seed, end)))
     }
 
-    /// Runs again what [`is_repeated`], in another process: the later half of the seeds before the earlier one.
+    /// Runs again what [`is_repeated`], in another process: the later half of the seeds before the earlier
+    /// one.
     fn repeat(&self, group: &Group<'_>, seeds: &Range<u64>, reports: &Reports) -> Result<Reports, Failure> {
         let runs_of = |test: &Test| reports.get(&test.name).map(Vec::as_slice).unwrap_or_default();
         let wanted = |test: &&&Test| runs_of(test).iter().any(|run| is_repeated(test, run, runs_of(test)));
