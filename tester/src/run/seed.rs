@@ -184,13 +184,11 @@ fn take_finding(plan: &Plan, mut report: Report, finding: Finding) -> Report {
     report.find(wrong, &words, picture)
 }
 
-/// An assertion of the test's own code is an expectation, too. It may have no words of its own, so its place
-/// is told.
+/// An assertion of the test's own code is an expectation, too, on whichever node it stands: a test's clients
+/// may have nodes of their own. It may have no words of its own, so its place is told.
 fn own_assertion(failure: &Failure) -> Option<Broken> {
     // What is still to be written is none, wherever the test learns of it.
-    let in_test = failure.kind == FailureKind::Panic
-        && failure.node == "main"
-        && !failure.message.starts_with("not yet implemented");
+    let in_test = failure.kind == FailureKind::Panic && !failure.message.starts_with("not yet implemented");
     let place = failure.location.as_ref().filter(|place| in_test && place.contains("tests/"))?;
     let (first, rest) = failure.message.split_at(failure.message.find('\n').unwrap_or(failure.message.len()));
     Some(Broken::expectation(format!("{first} ({place}){rest}")))

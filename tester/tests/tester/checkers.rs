@@ -1,5 +1,6 @@
 //! Each checker is broken on purpose, and must say so.
 
+use labrt::node::Node;
 use tester::{Cluster, Invariant, Retry, Setup, Test, Verdict, try_seed};
 
 use crate::fake::*;
@@ -128,7 +129,20 @@ fn a_server_that_survives_its_crash_is_seen() {
 fn a_panic_names_server_thread_and_time() {
     let verdict = verdict(Wrong::HandlerPanics);
     assert!(!verdict.ok);
-    for word in ["a handler that panics on purpose", "FakeRpc.copy", "server-", "seed 1", "panic at 0.0"] {
+    for word in ["step != 0", "FakeRpc.copy", "server-", "seed 1", "panic at 0.0"] {
+        assert!(unfolded(&verdict.text).contains(word), "no {word:?} in {}", verdict.text);
+    }
+}
+
+/// A test's own clients may have nodes of their own. What they assert is expected all the same.
+#[test]
+fn an_assertion_of_the_test_is_an_expectation_on_any_node() {
+    let verdict = try_seed("fake", 1, |_: &Test| {
+        let client = Node::new("client-30").spawn("worker", || assert_eq!(1 + 1, 3, "two hold the lock"));
+        let _ = client.join();
+    });
+    assert_eq!(verdict.report.kind, Some(labreport::Kind::Expectation), "{}", verdict.text);
+    for word in ["two hold the lock", "checkers.rs:", "`worker` of `client-30`"] {
         assert!(unfolded(&verdict.text).contains(word), "no {word:?} in {}", verdict.text);
     }
 }
