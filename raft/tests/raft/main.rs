@@ -6,6 +6,7 @@ mod any_order;
 mod bare;
 // handout: end
 mod churn;
+mod deposed;
 mod directed_2a;
 mod directed_2b;
 mod directed_2c;

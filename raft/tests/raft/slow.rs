@@ -1,5 +1,5 @@
 //! Parts 2B and 2D: one link that is slower than all others, a snapshot that takes longer than all other
-//! messages, and a service that is busy.
+//! messages, a service that is busy, and commands that come without a pause.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use labrpc::{DelayModel, Direction, Name, TapAction};
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicU64, Ordering};
 use labrt::thread;
+use labrt::time::Instant;
 use raft::Raft;
 use tester::{Allowance, Cluster, Command, ELECTION, Retry, Setup, Test, run, run_within};
 
@@ -47,6 +48,42 @@ fn slow_link_2b() {
         (0..5).for_each(|server| cluster.connect(server));
         cluster.agree_on(Command::random(), 5, Retry::Yes);
     });
+}
+
+/// Commands come faster than they can be acknowledged, so that the last one never is on a majority. What
+/// comes before it is committed all the same (Figure 2, rules for leaders: "if there exists an N").
+#[test]
+fn no_pause_2b() {
+    run("no_pause_2b", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3));
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        let met = (0..2).filter(|_| start_without_a_pause(&cluster)).count();
+        t.exercised(met > 0, "no leader stayed while commands came without a pause");
+    });
+}
+
+/// One attempt; whether the leader stayed.
+fn start_without_a_pause(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    let leader = cluster.check_one_leader();
+    t.scene("Commands come every millisecond. The first one is committed while more come.");
+    let begin = cluster.start(leader, Command::random());
+    let (first, term) = begin.unwrap_or_default();
+    let start = Instant::now();
+    let is_committed = || cluster.n_committed(first).0 > 1;
+    while start.elapsed() < 2 * ELECTION && !is_committed() {
+        cluster.start(leader, Command::random());
+        thread::sleep(Duration::from_millis(1));
+    }
+    let stays = begin.is_some() && cluster.get_state(leader) == Some((term, true));
+    t.expect(is_committed() || !stays, || {
+        format!(
+            "index {first} was accepted, and is not committed {:?} later, while commands come every millisecond",
+            2 * ELECTION
+        )
+    });
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    stays
 }
 
 /// Length of the commands in [`slow_snapshot_2d`]: a snapshot of 29 of them is longer than any other message.
@@ -170,4 +207,59 @@ fn send_snapshots_while_busy(cluster: &Cluster<Raft>) -> bool {
     cluster.hold_snapshots(None);
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     came > 1
+}
+
+/// A follower has acknowledged commands, and its answers were lost. Meanwhile it has made a snapshot of them,
+/// and its leader, whose service is slower, has not. It agrees to what its snapshot covers, since that is
+/// committed (§7), and gets what comes behind.
+#[test]
+fn snapshot_ahead_of_the_leaders_2d() {
+    run("snapshot_ahead_of_the_leaders_2d", |t: &Test| {
+        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+        let met = (0..3).filter(|_| make_a_snapshot_before_the_leader(&cluster)).count();
+        t.exercised(met > 0, "no follower had a snapshot of which its leader knew nothing");
+    });
+}
+
+/// One attempt; whether the follower made a snapshot, and the leader stayed.
+fn make_a_snapshot_before_the_leader(cluster: &Cluster<Raft>) -> bool {
+    let t = cluster.test();
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let follower = (leader + 1) % 3;
+    let state = cluster.get_state(leader);
+    t.scene("The leader's service is long at its next snapshot. A follower gets all commands, and its answers are lost.");
+    cluster.hold_snapshots(Some(leader));
+    let link = Name::from(cluster.link(leader, follower));
+    cluster.net().network().set_tap(move |event| {
+        let is_lost = *event.end == link && event.direction == Direction::Reply;
+        if is_lost { TapAction::Drop } else { TapAction::Deliver }
+    });
+    let old = cluster.persister(follower).snapshot_size();
+    let mut made = false;
+    for _ in 0..4 * SNAPSHOTS_EVERY {
+        cluster.start(leader, Command::random());
+        made = wait_until(ELECTION / 20, || cluster.persister(follower).snapshot_size() > old);
+        if made {
+            break;
+        }
+    }
+    t.scene("Its answers arrive, and more commands come.");
+    cluster.net().network().clear_tap();
+    let mut last = 0;
+    for _ in 0..3 {
+        last = cluster.start(leader, Command::random()).map_or(0, |(index, _)| index);
+        thread::sleep(ELECTION / 20);
+    }
+    let has_all = wait_until(2 * ELECTION, || cluster.n_committed(last).0 > 1);
+    let stays = cluster.get_state(leader) == state;
+    t.expect(has_all || !stays, || {
+        format!(
+            "server {follower} has not got index {last} within {:?}, although all links work",
+            2 * ELECTION
+        )
+    });
+    cluster.hold_snapshots(None);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    made && stays
 }

@@ -181,34 +181,18 @@ const PIECE_TAKES: Duration = Duration::from_millis(90);
 
 /// A snapshot that takes more than ten messages, if the leader sends it in pieces. Each piece shows the
 /// follower that its leader is there. If it stood for election all the same, the snapshot would begin anew,
-/// again and again.
+/// again and again. The service makes its next snapshot meanwhile: no piece of that belongs to the first one.
 #[test]
 fn many_pieces_2d() {
     run("many_pieces_2d", |t: &Test| {
-        let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
-        cluster.agree_on(Command::random(), 3, Retry::Yes);
-        let leader = cluster.check_one_leader();
-        let victim = (leader + 1) % 3;
-        cluster.crash(victim);
-        t.scene("The others go on without a follower, until they have a long snapshot that it needs.");
-        for _ in 0..32 {
-            cluster.agree_on(Command::random_text(5 * LONG), 2, Retry::Yes);
-        }
+        let (cluster, leader, victim) = need_a_long_snapshot(t);
         t.scene("The follower is back. Each message with a part of a snapshot takes a while.");
-        let links = [1, 2].map(|distance| Name::from(cluster.link((victim + distance) % 3, victim)));
-        let pieces = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&pieces);
-        cluster.net().network().set_tap(move |event| {
-            let is_long = event.direction == Direction::Request && event.bytes.len() > LONG;
-            if !is_long || !links.contains(event.end) {
-                return TapAction::Deliver;
-            }
-            count.fetch_add(1, Ordering::Relaxed);
-            TapAction::Delay(PIECE_TAKES)
-        });
+        let pieces = at_each_piece(&cluster, victim, TapAction::Delay(PIECE_TAKES));
         let term = cluster.highest_term();
         cluster.restart(victim);
         cluster.connect(victim);
+        wait_until(ELECTION, || pieces.load(Ordering::Relaxed) > 3);
+        (0..SNAPSHOTS_EVERY).for_each(|_| _ = cluster.start(leader, Command::random()));
         let caught_up = wait_until(10 * ELECTION, || cluster.persister(victim).snapshot_size() > 50 * LONG);
         t.expect(caught_up, || {
             format!(
@@ -224,6 +208,53 @@ fn many_pieces_2d() {
             u64::from(pieces.load(Ordering::Relaxed) > 10),
         );
     });
+}
+
+/// Each message with a piece of a snapshot arrives twice. The second time it changes nothing (Figure 13,
+/// step 3: "write data into snapshot file at given offset").
+#[test]
+fn pieces_come_twice_2d() {
+    run("pieces_come_twice_2d", |t: &Test| {
+        let (cluster, _, victim) = need_a_long_snapshot(t);
+        t.scene("The follower is back. Each message with a part of a snapshot arrives twice.");
+        let pieces = at_each_piece(&cluster, victim, TapAction::Duplicate);
+        cluster.restart(victim);
+        cluster.connect(victim);
+        cluster.agree_on(Command::random(), 3, Retry::Yes);
+        cluster.net().network().clear_tap();
+        t.exercised(pieces.load(Ordering::Relaxed) > 0, "no message carried a part of a snapshot");
+        t.met("pieces of a snapshot (if a leader sends pieces)", pieces.load(Ordering::Relaxed));
+    });
+}
+
+/// A new cluster, its leader, and a follower that is down and needs a long snapshot.
+fn need_a_long_snapshot(t: &Test) -> (Cluster<Raft>, usize, usize) {
+    let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    let leader = cluster.check_one_leader();
+    let victim = (leader + 1) % 3;
+    cluster.crash(victim);
+    t.scene("The others go on without a follower, until they have a long snapshot that it needs.");
+    for _ in 0..32 {
+        cluster.agree_on(Command::random_text(5 * LONG), 2, Retry::Yes);
+    }
+    (cluster, leader, victim)
+}
+
+/// What becomes of messages to this server that carry a part of a snapshot; their number.
+fn at_each_piece(cluster: &Cluster<Raft>, to: usize, action: TapAction) -> Arc<AtomicU64> {
+    let links = [1, 2].map(|distance| Name::from(cluster.link((to + distance) % 3, to)));
+    let pieces = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&pieces);
+    cluster.net().network().set_tap(move |event| {
+        let is_long = event.direction == Direction::Request && event.bytes.len() > LONG;
+        if !is_long || !links.contains(event.end) {
+            return TapAction::Deliver;
+        }
+        count.fetch_add(1, Ordering::Relaxed);
+        action
+    });
+    pieces
 }
 
 /// The leader's log ends with its snapshot, and no command follows. A follower that needs the snapshot

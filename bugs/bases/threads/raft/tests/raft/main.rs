@@ -1,6 +1,7 @@
 //! The tests of the Raft lab that any solution can be given: those on a cluster.
 
 mod churn;
+mod deposed;
 mod directed_2a;
 mod directed_2b;
 mod directed_2c;
