@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bincode::error::DecodeError as Bincode;
+use bincode::serde::DecodeError as Serde;
 
 /// Why bytes are not the value that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,11 @@ impl From<Bincode> for DecodeError {
         match error {
             Bincode::UnexpectedEnd { .. } => DecodeError::Truncated,
             Bincode::OtherString(reason) => DecodeError::Invalid(reason),
+            Bincode::Serde(Serde::AnyNotSupported) => DecodeError::Invalid(
+                "the type asks the bytes what they are (serde's untagged, internally tagged or flattened types do), and \
+                 they do not say it"
+                    .to_owned(),
+            ),
             Bincode::Utf8 { inner } => DecodeError::Invalid(inner.to_string()),
             other => DecodeError::Invalid(other.to_string()),
         }

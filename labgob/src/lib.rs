@@ -36,7 +36,8 @@
 //! * Serde's `flatten`, `untagged`, internally tagged enums and skipped fields: they need a self-describing
 //!   format, and a reader of this one would lose its place. [`encode`] cannot see that they are used; the
 //!   first round trip shows it.
-//! * Cycles and values nested deeper than [`MAX_DEPTH`].
+//! * Cycles and values nested deeper than [`MAX_DEPTH`]: [`encode`] writes the latter, and nobody can read them back.
+//!   A list whose elements own the next one is such a value from 32 elements on; a `Vec` is none.
 #![forbid(unsafe_code)]
 
 mod error;
@@ -67,6 +68,7 @@ const FIRST_CAPACITY: usize = 64;
 /// If the value cannot be written at all: an iterator of unknown length serialised as a sequence, or a
 /// `Serialize` implementation that reports an error of its own. Both are mistakes in the program and not in
 /// its input.
+#[track_caller]
 pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(FIRST_CAPACITY);
     encode_into(value, &mut bytes);
@@ -78,6 +80,7 @@ pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
 /// # Panics
 ///
 /// As [`encode`]. The buffer then ends with a part of the value.
+#[track_caller]
 pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut Vec<u8>) {
     write(value, Appender(buffer));
 }
@@ -87,6 +90,7 @@ pub fn encode_into<T: Serialize + ?Sized>(value: &T, buffer: &mut Vec<u8>) {
 /// # Panics
 ///
 /// As [`encode`].
+#[track_caller]
 pub fn encoded_size<T: Serialize + ?Sized>(value: &T) -> usize {
     let mut writer = SizeWriter::default();
     write(value, &mut writer);
@@ -121,6 +125,7 @@ pub fn decode_prefix<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, usize), De
 }
 
 /// Writes `value` into a writer that cannot fail, so that whatever fails is the value itself.
+#[track_caller]
 fn write<T: Serialize + ?Sized>(value: &T, writer: impl Writer) {
     if let Err(error) = bincode::serde::encode_into_writer(value, writer, CONFIG) {
         panic!("labgob cannot encode a value of type {}: {error}", std::any::type_name::<T>());
