@@ -6,6 +6,9 @@ use std::panic::Location;
 use crate::cache::Change;
 use crate::persister::{Persister, Write};
 
+/// No file is larger. The bytes before an offset are there, as zeros, so a wrong one would take all memory.
+const LARGEST: usize = 1 << 30;
+
 /// The files of a disk, by name.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
@@ -27,8 +30,13 @@ pub(crate) fn write(files: &mut Files, name: &str, offset: usize, bytes: &[u8]) 
 impl Persister {
     /// Writes bytes of a file from `offset` on. The file is made if there is none, and grows as needed; a gap
     /// before the bytes is filled with zeros.
+    ///
+    /// # Panics
+    /// If the file would have more than a gibibyte, which no test's disk has.
     #[track_caller]
     pub fn write_file(&self, name: &str, offset: usize, bytes: &[u8]) {
+        let fits = offset.checked_add(bytes.len()).is_some_and(|end| end <= LARGEST);
+        assert!(fits, "{name} would end behind {LARGEST} bytes: {} are written at {offset}", bytes.len());
         let number = self.change(
             |files| write(files, name, offset, bytes),
             || Change::Write { name: name.to_owned(), offset, bytes: bytes.to_vec() },

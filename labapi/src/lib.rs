@@ -101,6 +101,7 @@
 mod cache;
 mod consensus;
 mod files;
+mod hook;
 mod key_value;
 mod observer;
 mod persister;

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 
 use crate::cache::{Cache, Change, Loss};
 use crate::files::Files;
+use crate::hook::HookPlace;
 use crate::told::{Difference, Replaced, tell_append, tell_read, tell_save};
 use crate::wire::WireFormat;
 
@@ -32,9 +33,8 @@ pub struct Persister {
 #[derive(Default)]
 pub(crate) struct Disk {
     pub(crate) content: Mutex<Content>,
-    /// Called after each write. It is taken out of its place while it runs, so that it may use the disk
-    /// itself.
-    on_write: Mutex<Option<WriteHook>>,
+    /// Called after each write.
+    on_write: HookPlace,
     /// Says what the bytes of the state mean, for traces.
     reader: Mutex<Option<&'static dyn WireFormat>>,
 }
@@ -54,8 +54,6 @@ pub(crate) struct Content {
     /// What a crash may do; None if every write is durable at once.
     pub(crate) cache: Option<Cache>,
 }
-
-type WriteHook = Box<dyn FnMut(&Write) + Send>;
 
 /// What a write hook ([`Persister::on_write`]) learns of a write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,14 +241,15 @@ impl Persister {
 
     /// For tests: calls `hook` after each write from now on, on the thread that wrote and before the write
     /// returns to it. A hook that crashes the server leaves it between persisting and whatever it meant to do
-    /// next. The hook is not called for a write that it makes itself.
+    /// next. The hook is not called for a write that it makes itself; a thread that writes while it runs for
+    /// another one waits for its turn.
     ///
     /// # Panics
     /// On a server's handle ([`Persister::for_server`]).
     #[track_caller]
     pub fn on_write(&self, hook: impl FnMut(&Write) + Send + 'static) {
         self.check_is_of_test("on_write");
-        *self.disk.on_write.lock() = Some(Box::new(hook));
+        self.disk.on_write.set(Box::new(hook));
     }
 
     /// For tests: what `reader` says of the bytes ([`WireFormat::disk`]) stands beside each write in a trace.
@@ -273,11 +272,9 @@ impl Persister {
         if labrt::trace::enabled() { *self.disk.reader.lock() } else { None }
     }
 
+    #[track_caller]
     pub(crate) fn call_hook(&self, write: Write) {
-        let Some(mut hook) = self.disk.on_write.lock().take() else { return };
-        hook(&write);
-        // The hook may have put another one in its place.
-        self.disk.on_write.lock().get_or_insert(hook);
+        self.disk.on_write.call(&write);
     }
 }
 

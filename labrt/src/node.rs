@@ -235,6 +235,17 @@ pub fn current() -> Node {
     }
 }
 
+/// Whether the calling thread is one that [`Node::kill`] ends, or the end of its run: it is being unwound, or
+/// will be at its next wait.
+#[inline]
+pub fn is_current_killed() -> bool {
+    match mode() {
+        Mode::Simulated => sim::with(|sim| sim.current_is_killed()),
+        Mode::Threads => real::is_current_killed(),
+        Mode::Outside => false,
+    }
+}
+
 /// Makes the running task one of `node`; returns the node it belonged to.
 fn set_current(node: Node) -> Node {
     match mode() {

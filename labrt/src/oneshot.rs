@@ -60,6 +60,12 @@ impl<T> Put<T> {
     pub fn put(self, value: T) {
         self.shared.settle(State::Full(value));
     }
+
+    /// Whether anybody still waits for the value, or has named a closure that gets it.
+    pub fn is_awaited(&self) -> bool {
+        // The receiving side is gone when its thread has given up, or was killed.
+        Arc::strong_count(&self.shared) > 1 || matches!(*self.shared.state.lock(), State::Then(_))
+    }
 }
 
 impl<T> Drop for Put<T> {

@@ -142,6 +142,23 @@ pub fn spurious_wakes() -> u64 {
     if mode() == Mode::Simulated { sim::with(|sim| sim.disturbances.spurious) } else { 0 }
 }
 
+/// The number of the run among the simulations of this process, from 1; 0 on real threads. What carries it
+/// knows whether it is used in the run that it was made in.
+#[inline]
+pub fn run_number() -> u32 {
+    if mode() == Mode::Simulated { sim::with(|sim| sim.run()) } else { 0 }
+}
+
+/// Tells a thread of a run from all others that go on at the same time, in both worlds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadKey(std::thread::ThreadId, u64);
+
+/// The key of the calling thread.
+pub fn thread_key() -> ThreadKey {
+    let task = if mode() == Mode::Simulated { sim::with(|sim| sim.current_serial()) } else { 0 };
+    ThreadKey(std::thread::current().id(), task)
+}
+
 /// The seed of the run; 0 on real threads.
 pub fn seed() -> u64 {
     if mode() == Mode::Simulated { sim::with(|sim| sim.seed) } else { 0 }

@@ -213,6 +213,64 @@ fn a_crash_loses_and_tears_writes_of_files() {
     assert_eq!(read(disk.after_crash(drawing([2])).0), None);
 }
 
+/// A hook that waits, as one that crashes a server may, misses no write of another thread meanwhile.
+#[test]
+fn a_hook_is_called_for_each_of_two_writes_at_a_time() {
+    for config in [labrt::Config::simulated(1), labrt::Config::threads(1)] {
+        let outcome = labrt::run(config, || {
+            let disk = Persister::new();
+            let calls = labrt::sync::Arc::new(labrt::sync::Mutex::new(Vec::new()));
+            let (of_hook, own) = (calls.clone(), disk.clone());
+            disk.on_write(move |write| {
+                labrt::thread::sleep(labrt::time::Duration::from_millis(1));
+                of_hook.lock().push(write.number);
+                own.write_file("by the hook", 0, b"x");
+            });
+            let write = |_| {
+                let disk = disk.clone();
+                labrt::thread::spawn(move || (0..5).for_each(|_| disk.save(b"x", None)))
+            };
+            let writers: Vec<_> = (0..4).map(write).collect();
+            writers.into_iter().for_each(|writer| writer.join().expect("it only writes"));
+            let called = calls.lock().len();
+            (called, disk.writes())
+        });
+        assert_eq!(outcome.result, Ok((20, 40)));
+    }
+}
+
+/// A crash ends whoever waits for the hook, and the hook with it.
+#[test]
+fn a_hook_that_crashes_its_server_leaves_nobody_waiting() {
+    for config in [labrt::Config::simulated(1), labrt::Config::threads(1)] {
+        let outcome = labrt::run(config, || {
+            let (disk, node) = (Persister::new(), labrt::node::Node::new("server"));
+            let victim = node.clone();
+            disk.on_write(move |_| {
+                labrt::thread::sleep(labrt::time::Duration::from_millis(20));
+                victim.kill();
+            });
+            let write = |_| {
+                let disk = disk.clone();
+                node.spawn("writer", move || disk.save(b"x", None))
+            };
+            let writers: Vec<_> = (0..3).map(write).collect();
+            // On real threads the two that wait may end before they notice that they are dead.
+            let crashed = writers.into_iter().filter_map(|writer| writer.join().err()).count();
+            let ended = crashed == 3 || crashed > 0 && labrt::world() == labrt::World::Threads;
+            disk.save(b"y", None);
+            (ended, disk.state())
+        });
+        assert_eq!(outcome.result, Ok((true, b"y".to_vec())));
+    }
+}
+
+#[test]
+#[should_panic(expected = "f would end behind 1073741824 bytes: 2 are written at 18446744073709551615")]
+fn a_wrong_offset_is_told_at_once() {
+    Persister::new().write_file("f", usize::MAX, b"xx");
+}
+
 /// Says what was written, or panics.
 struct Reader;
 

@@ -205,6 +205,10 @@ pub(crate) fn current_node() -> Node {
     here(|here| here.node.clone())
 }
 
+pub(crate) fn is_current_killed() -> bool {
+    here(|here| here.node.is_killed())
+}
+
 pub(crate) fn current_name() -> String {
     here(|here| here.name.to_string())
 }
