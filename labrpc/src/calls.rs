@@ -22,8 +22,11 @@ pub(crate) struct Call {
     pub(crate) dispatched: Option<u64>,
     /// A handler was unwound, so that its reply will not come.
     pub(crate) lost: bool,
-    /// A reply is on its way; it arrives even if the server dies meanwhile.
-    pub(crate) replied: bool,
+    /// Replies on their way; the first of them arrives even if the server dies meanwhile.
+    pub(crate) replies: u8,
+    /// Handlers whose reply may come yet or is on its way: two if the request was delivered twice. Only when
+    /// the last reply is lost does the caller learn that there is none.
+    pub(crate) copies: u8,
     /// A look at whether the server is dead is scheduled.
     pub(crate) poll_set: bool,
 }
@@ -38,7 +41,8 @@ impl Call {
             modes,
             dispatched: None,
             lost: false,
-            replied: false,
+            replies: 0,
+            copies: 1,
             poll_set: false,
         }
     }
@@ -82,12 +86,6 @@ impl Calls {
                 CallId { index: self.places.len() as u32 - 1, number }
             }
         }
-    }
-
-    /// The call, unless it has ended.
-    pub(crate) fn get(&self, id: CallId) -> Option<&Call> {
-        let (number, call) = self.places.get(id.index as usize)?;
-        if *number == id.number { call.as_ref() } else { None }
     }
 
     /// The call, unless it has ended.

@@ -64,7 +64,9 @@ impl DelayModel {
             Law::Zero => 0,
             Law::Uniform(from, to) => random_range(from..=to),
             // 1 - u lies in (0, 1], so that the logarithm is finite.
-            Law::Exponential(from, mean) => from + (-(1.0 - random::<f64>()).ln() * mean) as u64,
+            Law::Exponential(from, mean) => {
+                from.saturating_add((-(1.0 - random::<f64>()).ln() * mean) as u64)
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub(crate) struct NetworkEnd {
 }
 
 /// Called with the source line of each call, see [`ClientEnd::guarded`].
-type Guard = Arc<dyn Fn(&'static Location<'static>) + Send + Sync>;
+type Guard = Arc<dyn Fn(&'static Location<'static>) -> bool + Send + Sync>;
 
 impl ClientEnd {
     /// An end whose calls go by this way instead of a simulated network.
@@ -59,9 +59,12 @@ impl ClientEnd {
     }
 
     /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the
-    /// source line of the call. A guard that panics keeps the call from being made. An end of another
-    /// transport stays as it is.
-    pub fn guarded(self, guard: impl Fn(&'static Location<'static>) + Send + Sync + 'static) -> ClientEnd {
+    /// source line of the call. A call for which it says false is not made, and fails at once, and a guard that
+    /// panics keeps the call from being made, too. An end of another transport stays as it is.
+    pub fn guarded(
+        self,
+        guard: impl Fn(&'static Location<'static>) -> bool + Send + Sync + 'static,
+    ) -> ClientEnd {
         match self.way {
             Way::Network(end) => ClientEnd::of_network(NetworkEnd { guard: Some(Arc::new(guard)), ..end }),
             way @ Way::Transport(_) => ClientEnd { way },
@@ -107,7 +110,12 @@ type Late = Arc<dyn Fn(Vec<u8>) + Send + Sync>;
 impl NetworkEnd {
     #[track_caller]
     fn call(&self, service_method: &'static str, args: Vec<u8>) -> Outcome {
-        self.guard();
+        if node::is_current_killed() {
+            return of_the_dead(None);
+        }
+        if !self.guard() {
+            return Err(RpcError::Failed);
+        }
         runtime::note_blocking("an RPC");
         let Sent { number, outcome } = path::send(self, service_method, args);
         let outcome = outcome.wait().unwrap_or(Err(RpcError::Failed));
@@ -123,9 +131,14 @@ impl NetworkEnd {
         limit: Duration,
         late: Option<&Late>,
     ) -> Outcome {
-        self.guard();
-        runtime::note_blocking("an RPC");
         let deadline = Instant::now() + limit;
+        if node::is_current_killed() {
+            return of_the_dead(Some(deadline));
+        }
+        if !self.guard() {
+            return Err(RpcError::Failed);
+        }
+        runtime::note_blocking("an RPC");
         let Sent { number, outcome } = path::send(self, service_method, args);
         let waited = match late {
             None => outcome.wait_deadline(deadline),
@@ -149,9 +162,10 @@ impl NetworkEnd {
 
     #[inline]
     #[track_caller]
-    fn guard(&self) {
-        if let Some(guard) = &self.guard {
-            guard(Location::caller());
+    fn guard(&self) -> bool {
+        match &self.guard {
+            Some(guard) => guard(Location::caller()),
+            None => true,
         }
     }
 
@@ -162,6 +176,25 @@ impl NetworkEnd {
             Ok(reply) => format!("#{number} reply arrives, {} bytes", reply.len()),
             Err(error) => format!("#{number} fails: {error}"),
         });
+    }
+}
+
+/// A call of a thread whose node was killed, by a destructor: a machine that has crashed sends nothing. As any
+/// wait of such a thread it ends at once, and no reply has come.
+#[cold]
+#[track_caller]
+fn of_the_dead(deadline: Option<Instant>) -> Outcome {
+    // The sending side lives until the wait is over, or else there would be nothing to wait for.
+    let (_put, reply) = oneshot::channel::<()>();
+    match deadline {
+        None => {
+            let _ = reply.wait();
+            Err(RpcError::Failed)
+        }
+        Some(deadline) => {
+            let _ = reply.wait_deadline(deadline);
+            Err(RpcError::TimedOut)
+        }
     }
 }
 
@@ -228,6 +261,12 @@ impl Caller {
             }
             (Some(limit), _, _) => self.end.call_timeout(service_method, args, limit),
         };
-        labgob::decode(&reply?).map_err(RpcError::Garbled)
+        let place = Location::caller();
+        labgob::decode(&reply?).map_err(|error| {
+            if let Way::Network(end) = &self.end.way {
+                end.shared.warn_garbled(service_method, "reply", &error, place);
+            }
+            RpcError::Garbled(error)
+        })
     }
 }

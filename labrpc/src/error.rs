@@ -12,7 +12,8 @@ pub enum RpcError {
     Failed,
     /// The caller's own limit of time was over; a reply that comes later is dropped.
     TimedOut,
-    /// The bytes of the request or of the reply do not stand for the declared type.
+    /// The bytes of the request or of the reply do not stand for the declared type. No network makes that of
+    /// what was sent, so calling again does not help; the report of the run has a warning.
     Garbled(DecodeError),
 }
 

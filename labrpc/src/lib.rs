@@ -78,7 +78,14 @@
 //! A server is *dead* for a call when its end has been disabled, or its name has been deleted or given to
 //! another
 //! [`Server`], since the call was made, or its node has been killed. Messages keep to the server object that
-//! they were sent to, so that those for a dead incarnation never reach the next one.
+//! they were sent to, so that those for a dead incarnation never reach the next one. A caller whose node has
+//! been killed sends nothing: calls in the destructors of its threads end at once and are not made.
+//!
+//! Of a request that was delivered twice, each copy has a reply of its own. The caller gets the first that
+//! comes, and fails only when both are lost.
+//!
+//! No fault changes a message's bytes. [`RpcError::Garbled`] says that the program reads them in another way
+//! than it writes them, and the run's report has a warning with the line of the call.
 //!
 //! When nothing goes wrong a message takes 1 to 10 ms in the simulation (see [`DelayModel::default_here`] for
 //! why), and no time of its own on real threads. Directed tests set other delays, for all links or for one,

@@ -11,6 +11,7 @@ use crate::calls::Call;
 use crate::delay::DelayModel;
 use crate::end::{ClientEnd, NetworkEnd};
 use crate::name::Name;
+use crate::path::Held;
 use crate::service::Server;
 use crate::shared::{End, Shared, State};
 use crate::tap::{TapAction, TapEvent};
@@ -153,7 +154,9 @@ impl Network {
         self.shared().schedule(polls);
     }
 
-    /// Ends the network: calls from now on fail at once, its servers are deleted, and its tap is taken away.
+    /// Ends the network: calls from now on fail at once, its servers are deleted, its tap is taken away, and its
+    /// links are no longer held. Calls under way end as those to servers that are deleted.
+    #[track_caller]
     pub fn cleanup(&self) {
         self.clear_tap();
         let now = runtime::now().as_nanos();
@@ -161,9 +164,12 @@ impl Network {
         state.closed = true;
         let servers = state.forget_servers();
         let polls = state.polls(now, |_: &Call| true);
+        let held: Vec<_> = state.ends.iter_mut().filter_map(|end| end.held.take()).collect();
         drop(state);
         drop(servers);
         self.shared().schedule(polls);
+        // Nobody releases a link of a network that is no more, and their callers wait.
+        held.into_iter().flatten().for_each(Held::arrive);
     }
 
     fn shared(&self) -> &Arc<Shared> {
@@ -181,7 +187,8 @@ impl Network {
         server.map_or(0, |server| server.count())
     }
 
-    /// Calls that were made, also those that could not be delivered.
+    /// Calls that were made, also those that could not be delivered. What destructors of a killed node's threads
+    /// call is none: the dead send nothing.
     pub fn total_count(&self) -> u64 {
         self.shared().state.lock().total_count
     }
@@ -206,14 +213,15 @@ impl Network {
     }
 
     /// Bytes of all requests, also of those that could not be delivered, and of all replies that were handed
-    /// over.
+    /// over to a caller that still waited.
     pub fn total_bytes(&self) -> u64 {
         self.shared().state.lock().total_bytes
     }
 }
 
-/// Faults of the whole network, and how long messages take. A call keeps the settings of the moment when it
-/// was made.
+/// Faults of the whole network, and how long messages take. A call keeps the three switches (reliable, long
+/// delays, long reordering) of the moment when it was made; delays and bandwidths are those of the moment when
+/// the message leaves, so a reply may have others than its request.
 impl Network {
     /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost,
     /// and so is one reply in ten; their callers learn it at once. A call then succeeds with a probability of
@@ -257,7 +265,7 @@ impl Network {
     }
 
     /// Sets the probability that a request is delivered twice, so that its handler runs twice. The caller
-    /// takes the reply that comes first. Neither the number of calls nor that of bytes grows; the server's
+    /// takes the reply that comes first, and learns that there is none when both are lost. Neither the number of calls nor that of bytes grows; the server's
     /// own count does.
     ///
     /// # Panics
@@ -329,7 +337,8 @@ impl Network {
     /// Sets a closure that sees every request and every reply that the network is about to deliver (those
     /// that it drops by itself never leave) and decides what becomes of it. Requests are seen in the caller's
     /// thread, replies in the handler's. The closure may lock, sleep, and kill nodes; it must not call over
-    /// the same network.
+    /// the same network, nor set or take away its tap: other messages wait while it looks at one.
+    #[track_caller]
     pub fn set_tap(&self, tap: impl FnMut(&TapEvent<'_>) -> TapAction + Send + 'static) {
         let before = self.shared().tap.lock().replace(Box::new(tap));
         self.shared().tapped.store(true, Ordering::Relaxed);
@@ -337,6 +346,7 @@ impl Network {
     }
 
     /// Takes the tap away.
+    #[track_caller]
     pub fn clear_tap(&self) {
         self.shared().tapped.store(false, Ordering::Relaxed);
         let before = self.shared().tap.lock().take();

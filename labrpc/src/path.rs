@@ -13,6 +13,7 @@
 //!
 //! Every function here gives up the network's lock before it runs foreign code or sets a timer.
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub(crate) struct Request {
     server: Arc<Server>,
     method: &'static str,
     bytes: Vec<u8>,
+    /// Where the call was made.
+    place: &'static Location<'static>,
 }
 
 /// A reply on its way.
@@ -84,9 +87,15 @@ pub(crate) struct Sent {
 }
 
 /// Sends a request.
+///
+/// # Panics
+/// If the network is one of an earlier run.
+#[track_caller]
 pub(crate) fn send(end: &NetworkEnd, method: &'static str, bytes: Vec<u8>) -> Sent {
     let (put, outcome) = oneshot::channel();
     let shared = &end.shared;
+    let place = Location::caller();
+    shared.check_run();
     let (number, intake) = shared.state.lock().intake(end.number, bytes.len(), put);
     let intake = shared.lose_as_ruled(end.number, method, intake);
     match intake {
@@ -99,7 +108,7 @@ pub(crate) fn send(end: &NetworkEnd, method: &'static str, bytes: Vec<u8>) -> Se
         Intake::Sent { id, slot, server, delay, copy } => {
             shared.trace_request(number, end.number, method, bytes.len(), false);
             let shared = Arc::clone(shared);
-            Request { shared, id, end: end.number, slot, server, method, bytes }.depart(delay, copy);
+            Request { shared, id, end: end.number, slot, server, method, bytes, place }.depart(delay, copy);
         }
     }
     Sent { number, outcome }
@@ -108,6 +117,7 @@ pub(crate) fn send(end: &NetworkEnd, method: &'static str, bytes: Vec<u8>) -> Se
 impl Request {
     /// Runs in the caller's thread, and so does the tap. If the tap kills the caller, the request does not
     /// leave.
+    #[track_caller]
     fn depart(self, mut delay: u64, mut copy: Option<u64>) {
         match self.shared.ask_tap(Direction::Request, self.end, self.slot, self.method, &self.bytes) {
             TapAction::Deliver => {}
@@ -117,7 +127,7 @@ impl Request {
                 return after(delay, move || shared.settle(id, Err(RpcError::Failed)));
             }
             TapAction::Duplicate => {
-                copy = Some(self.shared.state.lock().request_hop(self.end, self.bytes.len()));
+                copy = Some(self.shared.state.lock().second_request(self.id, self.end, self.bytes.len()));
             }
             TapAction::Delay(exactly) => delay = as_nanos(exactly),
         }
@@ -154,32 +164,50 @@ impl Request {
         state.ends[self.end as usize].traffic.count_arrival();
         drop(state);
         self.shared.schedule(poll);
-        let Request { shared, id, end, slot, server, method, bytes } = self;
-        let duty = Duty { shared: Some(shared), id, end, slot };
-        let runner = Arc::clone(&server);
-        server.spawn(method, move || duty.run(&runner, method, &bytes));
+        let Request { shared, id, end, slot, server, method, bytes, place } = self;
+        let shared = Some(shared);
+        let duty =
+            Duty { shared, server: Arc::clone(&server), id, end, slot, place, progress: Progress::Handles };
+        server.spawn(method, move || duty.run(method, &bytes));
     }
 }
 
 /// A handler's duty to answer. If it is dropped unfulfilled, the handler's node was killed, before the
-/// handler began or while it ran.
+/// handler began or while it ran, or the run has ended.
 struct Duty {
     shared: Option<Arc<Shared>>,
+    server: Arc<Server>,
     id: CallId,
     end: u32,
     slot: u32,
+    place: &'static Location<'static>,
+    progress: Progress,
+}
+
+/// How far a [`Duty`] has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// The handler has not returned.
+    Handles,
+    /// It has.
+    Returned,
+    /// Its reply is about to leave, and the tap looks at it.
+    Leaves,
 }
 
 impl Duty {
     /// The handler's thread: the handler itself, then what becomes of its reply.
-    fn run(mut self, server: &Arc<Server>, method: &'static str, bytes: &[u8]) {
+    fn run(mut self, method: &'static str, bytes: &[u8]) {
         let number = self.id.number;
         if let Some(shared) = &self.shared {
             shared.trace_leg(method, "arrives", number, &[], || format!("#{number} request arrives"));
         }
         // If the node is killed in there, or by the tap, this thread unwinds, and `drop` below speaks for the
         // handler.
-        let answer = server.dispatch(method, bytes);
+        let answer = self.server.dispatch(method, bytes, self.place);
+        if let (Err(error), Some(shared)) = (&answer, &self.shared) {
+            shared.warn_garbled(method, "arguments", error, self.place);
+        }
         let departure = self.departure(method, &answer);
         if let (Some(shared), Some((delay, action))) = (self.shared.take(), departure) {
             Reply { shared, id: self.id, end: self.end, answer }.depart(delay, action);
@@ -187,9 +215,10 @@ impl Duty {
     }
 
     /// The delay of the reply and what the tap wants done with it, if it leaves at all.
-    fn departure(&self, method: &'static str, answer: &Answer) -> Option<(u64, TapAction)> {
-        let shared = self.shared.as_ref()?;
+    fn departure(&mut self, method: &'static str, answer: &Answer) -> Option<(u64, TapAction)> {
+        let shared = self.shared.clone()?;
         let number = self.id.number;
+        self.progress = Progress::Returned;
         let size = answer.as_ref().map_or(0, Vec::len);
         let fate = {
             let mut state = shared.state.lock();
@@ -207,6 +236,7 @@ impl Duty {
             Fate::Sent(delay) => {
                 let bytes = answer.as_deref().unwrap_or_default();
                 let size = bytes.len();
+                self.progress = Progress::Leaves;
                 shared.trace_leg(method, "reply", number, &[("bytes", size as u64)], || {
                     format!("#{number} reply, {size} bytes")
                 });
@@ -219,7 +249,13 @@ impl Duty {
 impl Drop for Duty {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
-            let poll = shared.state.lock().handler_lost(self.id, now());
+            let mut state = shared.state.lock();
+            // The end of a run unwinds handlers, too, and a report of it tells which of them had not returned.
+            if self.progress == Progress::Handles && self.server.node().is_killed() {
+                state.ends[self.end as usize].traffic.count_return();
+            }
+            let poll = state.handler_lost(self.id, self.progress == Progress::Leaves, now());
+            drop(state);
             shared.schedule(poll);
         }
     }
@@ -231,8 +267,11 @@ impl Reply {
             // A caller takes the first of two replies, so a second one makes no difference.
             TapAction::Deliver | TapAction::Duplicate => after(delay, move || self.arrive()),
             TapAction::Drop => {
-                self.shared.traffic(self.end).count_lost_reply();
-                after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed)));
+                let (ends, poll) = self.shared.state.lock().dropped_reply(self.id, self.end, now());
+                self.shared.schedule(poll);
+                if ends {
+                    after(delay, move || self.shared.settle(self.id, Err(RpcError::Failed)));
+                }
             }
             TapAction::Delay(exactly) => after(as_nanos(exactly), move || self.arrive()),
         }
@@ -247,8 +286,10 @@ impl Reply {
         }
         let Some(call) = state.calls.remove(self.id) else { return };
         // Counted only now: a reply that is lost, late or second never costs anything.
-        state.ends[self.end as usize].traffic.count_reply();
-        state.total_bytes += self.answer.as_ref().map_or(0, Vec::len) as u64;
+        if call.put.is_awaited() {
+            state.ends[self.end as usize].traffic.count_reply();
+            state.total_bytes += self.answer.as_ref().map_or(0, Vec::len) as u64;
+        }
         drop(state);
         call.put.put(self.answer.map_err(RpcError::Garbled));
     }
@@ -313,6 +354,7 @@ impl Shared {
 
     /// What the tap wants done with this message, if there is one. Its lock is the runtime's, so other
     /// messages wait for it in good order while the tap sleeps or locks.
+    #[track_caller]
     fn ask_tap(
         &self,
         direction: Direction,

@@ -54,6 +54,14 @@ impl State {
         self.hop(end).saturating_add(self.send_request(end, size))
     }
 
+    /// As [`State::request_hop`], for the second copy of a call's request: two replies may come.
+    pub(crate) fn second_request(&mut self, id: CallId, end: u32, size: usize) -> u64 {
+        if let Some(call) = self.calls.get_mut(id) {
+            call.copies = 2;
+        }
+        self.request_hop(end, size)
+    }
+
     /// How long it takes until the last byte of a request has left.
     fn send_request(&mut self, end: u32, size: usize) -> u64 {
         let end = &mut self.ends[end as usize];
@@ -98,7 +106,8 @@ impl State {
         let copy = twice.then(|| self.request_hop(end, size));
         let (slot, server) = to;
         let generation = self.slots[slot as usize].generation;
-        let call = Call::new(put, end, slot, generation, self.modes);
+        let mut call = Call::new(put, end, slot, generation, self.modes);
+        call.copies += u8::from(twice);
         let id = self.calls.insert(self.total_count, call);
         Intake::Sent { id, slot, server, delay, copy }
     }
@@ -123,22 +132,15 @@ impl State {
 
     /// The handler has returned a reply of this size.
     pub(crate) fn fate(&mut self, id: CallId, size: usize) -> Fate {
-        let Some(call) = self.calls.get(id) else { return Fate::Unwanted };
+        let Some(call) = self.calls.get_mut(id) else { return Fate::Unwanted };
         let modes = call.modes;
         let end = call.end;
         // Dead first, as in the course: a killed server can never give a reply, not even one that gets lost.
+        let is_dead = is_dead(call, &self.ends, &self.slots);
         let drops = || !modes.reliable && self.steady.is_none() && course::drops();
-        let lost_after = if is_dead(call, &self.ends, &self.slots) || drops() {
-            Some(0)
-        } else if self.ends[end as usize].replies_cut {
-            Some(course::undeliverable(self.modes.long_delays))
-        } else {
-            None
-        };
-        if let Some(delay) = lost_after {
-            self.ends[end as usize].replies_lost += 1;
-            self.ends[end as usize].traffic.count_lost_reply();
-            return self.calls.remove(id).map_or(Fate::Unwanted, |call| Fate::Lost(call.put, delay));
+        if is_dead || drops() || self.ends[end as usize].replies_cut {
+            self.count_lost_reply(end);
+            return self.lost(id, is_dead);
         }
         let reorders = modes.long_reordering && self.steady.is_none();
         let reordering = if reorders { course::reordering() } else { None };
@@ -147,16 +149,51 @@ impl State {
         let sending = link.replies.send(size, link.bandwidth.or(self.bandwidth));
         // From here on the server may die: what it has sent is on its way.
         if let Some(call) = self.calls.get_mut(id) {
-            call.replied = true;
+            call.replies += 1;
         }
         Fate::Sent(delay.saturating_add(sending))
     }
 
-    /// The handler was unwound with its node, or by the tap that was looking at its reply: none will come.
-    pub(crate) fn handler_lost(&mut self, id: CallId, now: u64) -> Option<Poll> {
+    /// What the caller learns when a reply is lost before it leaves: nothing, while there may be another one.
+    fn lost(&mut self, id: CallId, is_dead: bool) -> Fate {
+        let Some(call) = self.calls.get_mut(id) else { return Fate::Unwanted };
+        call.copies = call.copies.saturating_sub(1);
+        // What is on its way comes from a server that lived when it sent it.
+        let may_come = if is_dead { call.replies > 0 } else { call.copies > 0 };
+        if may_come {
+            return Fate::Unwanted;
+        }
+        let is_cut = !is_dead && self.ends[call.end as usize].replies_cut;
+        let delay = if is_cut { course::undeliverable(call.modes.long_delays) } else { 0 };
+        self.calls.remove(id).map_or(Fate::Unwanted, |call| Fate::Lost(call.put, delay))
+    }
+
+    pub(crate) fn count_lost_reply(&mut self, end: u32) {
+        self.ends[end as usize].replies_lost += 1;
+        self.ends[end as usize].traffic.count_lost_reply();
+    }
+
+    /// The tap loses a reply that was about to leave. True if no other one may come, so that the call is to
+    /// end; if one may, the look that will find out whether the server of its handler is dead.
+    pub(crate) fn dropped_reply(&mut self, id: CallId, end: u32, now: u64) -> (bool, Option<Poll>) {
+        self.count_lost_reply(end);
+        let Some(call) = self.calls.get_mut(id) else { return (false, None) };
+        call.copies = call.copies.saturating_sub(1);
+        if call.copies == 0 {
+            return (true, None);
+        }
+        call.replies = call.replies.saturating_sub(1);
+        let is_dead = is_dead(call, &self.ends, &self.slots);
+        (false, if is_dead { poll_of(id, call, now) } else { None })
+    }
+
+    /// The handler was unwound with its node, or, if it had a reply, by the tap that was looking at that: none
+    /// will come.
+    pub(crate) fn handler_lost(&mut self, id: CallId, had_reply: bool, now: u64) -> Option<Poll> {
         let call = self.calls.get_mut(id)?;
         call.lost = true;
-        call.replied = false;
+        call.copies = call.copies.saturating_sub(1);
+        call.replies = call.replies.saturating_sub(u8::from(had_reply));
         poll_of(id, call, now)
     }
 
@@ -171,7 +208,7 @@ impl State {
         let call = self.calls.get_mut(id)?;
         // An end that was switched on again in time goes on, and may be switched off once more.
         call.poll_set = false;
-        let ends = !call.replied && is_dead(call, &self.ends, &self.slots);
+        let ends = call.replies == 0 && is_dead(call, &self.ends, &self.slots);
         if ends { self.calls.remove(id).map(|call| call.put) } else { None }
     }
 }
@@ -179,7 +216,7 @@ impl State {
 /// The next look at this call, unless it is scheduled already or the server's death would make no difference
 /// any more.
 fn poll_of(id: CallId, call: &mut Call, now: u64) -> Option<Poll> {
-    if call.poll_set || call.replied {
+    if call.poll_set || call.replies > 0 {
         return None;
     }
     let at = call.next_poll(now)?;

@@ -1,6 +1,7 @@
 //! Services: what a server offers, declared once for both sides.
 
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -57,11 +58,16 @@ impl Service {
     ///
     /// # Errors
     /// If the bytes are no such arguments; the handler does not run then.
+    ///
+    /// # Panics
+    /// At the caller's line, if the reply cannot be encoded.
+    #[track_caller]
     pub fn answer<A: DeserializeOwned, R: Serialize>(
         bytes: &[u8],
         handler: impl FnOnce(A) -> R,
     ) -> Result<Vec<u8>, DecodeError> {
-        labgob::decode(bytes).map(|args| labgob::encode(&handler(args)))
+        let args = labgob::decode(bytes)?;
+        Ok(labgob::encode(&handler(args)))
     }
 
     /// Runs the handler of the method with this full name in the calling thread, and gives its encoded reply;
@@ -118,10 +124,16 @@ impl Server {
     ///
     /// # Panics
     /// If there is no such method, which is a mistake in the program: the run fails.
-    pub(crate) fn dispatch(&self, method: &'static str, bytes: &[u8]) -> Answer {
+    pub(crate) fn dispatch(
+        &self,
+        method: &'static str,
+        bytes: &[u8],
+        place: &'static Location<'static>,
+    ) -> Answer {
         let answer = self.services.iter().find_map(|service| service.handle(method, bytes));
         answer.unwrap_or_else(|| {
-            panic!("unknown RPC `{method}`: `{}` offers {:?}", self.node.name(), self.services)
+            let (server, offers) = (self.node.name(), &self.services);
+            panic!("unknown RPC `{method}`, called at {place}: `{server}` offers {offers:?}")
         })
     }
 }

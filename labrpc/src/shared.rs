@@ -1,10 +1,12 @@
 //! The state of a network: which servers can talk, which calls are under way, what has been counted.
 
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use labrt::quiet;
+use labgob::DecodeError;
+use labrt::{quiet, runtime};
 
 use crate::bandwidth::Pipe;
 use crate::calls::{CallId, Calls};
@@ -35,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) losses: quiet::Mutex<Option<LossRule>>,
     /// Whether there is such a rule.
     pub(crate) loses: AtomicBool,
+    /// The run that the network was made in.
+    run: u32,
     /// Whether the run records events; it does so from its start to its end or not at all.
     pub(crate) traced: bool,
 }
@@ -47,12 +51,47 @@ impl Shared {
             tapped: AtomicBool::new(false),
             losses: quiet::Mutex::new(None),
             loses: AtomicBool::new(false),
+            run: runtime::run_number(),
             traced: labrt::trace::enabled(),
         }
     }
 
+    /// # Panics
+    /// In another run than the one that the network was made in: its servers are gone, and what is left of it
+    /// would be a way from run to run.
+    #[track_caller]
+    pub(crate) fn check_run(&self) {
+        assert!(
+            self.run == runtime::run_number(),
+            "an end of another run's network is used: it stands in a `static`, or was kept from an earlier run. Make \
+             it in this run"
+        );
+    }
+
     pub(crate) fn end_name(&self, number: u32) -> Name {
         self.state.lock().ends[number as usize].name.clone()
+    }
+
+    /// Warns that the other side cannot read what was sent. The caller gets an error, which many callers take
+    /// for a fault of the network; but that changes no bytes.
+    #[cold]
+    pub(crate) fn warn_garbled(
+        &self,
+        method: &'static str,
+        what: &str,
+        error: &DecodeError,
+        place: &'static Location<'static>,
+    ) {
+        let garbled = &mut self.state.lock().garbled;
+        if garbled.contains(&method) {
+            return;
+        }
+        garbled.push(method);
+        runtime::warn(format!(
+            "the {what} of `{method}`, called at {place}, cannot be read: {error}. The network changes no bytes: they are \
+             not read in the way in which they are written (an attribute of serde that labgob does not support? two \
+             types?)"
+        ));
     }
 
     /// Ends the call, unless it has ended already.
@@ -148,6 +187,8 @@ pub(crate) struct State {
     pub(crate) steady: Option<u64>,
     /// What oracles keep beside the network.
     pub(crate) beside: crate::beside::Objects,
+    /// Methods whose arguments or replies could not be read; each is told once.
+    pub(crate) garbled: Vec<&'static str>,
     /// Set by `cleanup`: calls fail at once.
     pub(crate) closed: bool,
     pub(crate) total_count: u64,
@@ -170,6 +211,7 @@ impl State {
             duplication: 0.0,
             steady: None,
             beside: crate::beside::Objects::new(),
+            garbled: Vec::new(),
             closed: false,
             total_count: 0,
             total_bytes: 0,

@@ -24,7 +24,8 @@ impl Traffic {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Requests that have arrived, and whose handlers have not returned yet.
+    /// Requests that have arrived, and whose handlers have not returned yet. A handler that a crash has ended,
+    /// or kept from running, does not count.
     pub fn open(&self) -> u64 {
         self.arrived.load(Ordering::Relaxed).saturating_sub(self.returned.load(Ordering::Relaxed))
     }
@@ -38,11 +39,6 @@ impl Traffic {
     /// it as it is.
     pub fn unanswered(&self) -> u64 {
         self.unanswered.load(Ordering::Relaxed)
-    }
-
-    /// The server has crashed: no handler will return.
-    pub fn abandon(&self) {
-        self.returned.store(self.arrived.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Begins anew. What is open stays so: on real threads a handler may return meanwhile.

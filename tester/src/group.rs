@@ -445,7 +445,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     }
 
     /// An end for a server that runs on `node`. Each call on it is noticed, and one after the server's crash
-    /// is a failure.
+    /// is a failure, and not made. Destructors are no failure; see [`Test::dead_server_changes`].
     fn make_end(&self, server: usize, node: &Node, crash: &AroundCrash, callee: usize) -> (usize, ClientEnd) {
         let (number, end) = self.net().make_link(self.name(callee));
         let (test, node, news) = (self.test().clone(), node.clone(), Arc::clone(&crash.news));
@@ -455,10 +455,12 @@ impl<S: Send + Sync + 'static> Group<S> {
             if let Some(calls_itself) = &calls_itself {
                 calls_itself.store(true, Ordering::Relaxed);
             }
+            let is_dead = node.is_killed();
             // On real threads the crash may be under way.
-            if labrt::world() == labrt::World::Simulated && node.is_killed() {
-                test.dead_server_acts(server, &format!("calls another server ({place})"));
+            if labrt::world() == labrt::World::Simulated && is_dead {
+                test.dead_server_changes(server, &format!("calls another server ({place})"));
             }
+            !is_dead
         };
         (number, end.guarded(guard))
     }

@@ -74,7 +74,7 @@ fn a_request_is_open_until_its_handler_returns() {
         let again = naps.start(1000);
         thread::sleep(ms(500));
         assert_eq!((traffic.open(), traffic.unanswered()), (1, 1));
-        traffic.abandon();
+        naps.node.kill();
         assert_eq!(traffic.open(), 0);
         let _ = again.join();
     });

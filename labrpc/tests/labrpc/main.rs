@@ -2,8 +2,10 @@
 
 mod bandwidth;
 mod behaviours;
+mod blame;
 mod contract;
 mod course;
+mod dead;
 mod determinism;
 mod extras;
 mod fixture;

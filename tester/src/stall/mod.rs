@@ -134,10 +134,6 @@ impl Progress {
             return;
         }
         state.crashes += u64::from(!state.is_over);
-        state.links.iter().filter_map(|links| links.get(server)).for_each(|link| link.abandon());
-        let name = state.name(server);
-        let clients = state.clients.lock();
-        clients.iter().filter(|(to, _)| *to == name).for_each(|(_, link)| link.abandon());
     }
 
     pub(crate) fn has_links(&self, server: usize, is_connected: bool) {

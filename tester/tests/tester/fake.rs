@@ -79,6 +79,8 @@ pub(crate) enum Wrong {
     ShowsNoMore,
     /// It writes to its disk when it is dropped, which is no mistake: a crash drops nothing.
     WritesWhenDropped,
+    /// It calls another server when it is dropped, which is no mistake either.
+    CallsWhenDropped,
     /// The messages cannot be read, although there is a `wire`.
     ReadsNothing,
     /// `start` starts a thread, which is no mistake: it writes, calls another server, and hands nothing over.
@@ -136,6 +138,7 @@ pub(crate) struct Fake {
     wrong: Wrong,
     state: Mutex<State>,
     other: Mutex<()>,
+    peers: Vec<ClientEnd>,
 }
 
 struct State {
@@ -155,6 +158,10 @@ impl Drop for Fake {
     fn drop(&mut self) {
         if self.wrong(Wrong::WritesWhenDropped) {
             self.show(&mut self.state.lock());
+        }
+        if self.wrong(Wrong::CallsWhenDropped) {
+            let farewell = FakePeer::new(self.peers[2].clone());
+            assert!(farewell.vote(&(0, 1)).is_err(), "the dead are not heard");
         }
     }
 }
@@ -390,8 +397,8 @@ impl Consensus for Fake {
             probe: Probe::default(),
             calls: 0,
         };
-        let fake =
-            Arc::new(Fake { me, wrong: CHOSEN.get(), state: Mutex::new(state), other: Mutex::default() });
+        let (wrong, state) = (CHOSEN.get(), Mutex::new(state));
+        let fake = Arc::new(Fake { me, wrong, state, other: Mutex::default(), peers: peers.clone() });
         MADE.with_borrow_mut(|made| made.push(Arc::downgrade(&fake)));
         if fake.wrong(Wrong::TwoLocks) && me != 0 {
             let fake = Arc::clone(&fake);

@@ -195,16 +195,18 @@ fn a_dead_server_is_seen_while_another_thread_unwinds() {
 
 /// No thread of the server does it: the tester lets go of the last reference to it.
 #[test]
-fn a_destructor_that_writes_is_no_thread_that_lives_on() {
-    let watched = try_seed("fake", 1, |t: &Test| {
-        Fake::will_be(Wrong::WritesWhenDropped);
-        let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
-        cluster.agree_on(1, 3, Retry::No);
-        cluster.crash(1);
-        thread::sleep(Duration::from_secs(1));
-    });
-    for verdict in [verdict(Wrong::WritesWhenDropped), watched] {
-        assert!(verdict.ok, "{}", verdict.text);
+fn a_destructor_that_acts_is_no_thread_that_lives_on() {
+    for wrong in [Wrong::WritesWhenDropped, Wrong::CallsWhenDropped] {
+        let watched = try_seed("fake", 1, move |t: &Test| {
+            Fake::will_be(wrong);
+            let cluster = Cluster::<Fake>::new(t, Setup::servers(3));
+            cluster.agree_on(1, 3, Retry::No);
+            cluster.crash(1);
+            thread::sleep(Duration::from_secs(1));
+        });
+        for verdict in [verdict(wrong), watched] {
+            assert!(verdict.ok, "{}", verdict.text);
+        }
     }
 }
 
