@@ -36,8 +36,9 @@
 //! * Serde's `flatten`, `untagged`, internally tagged enums and skipped fields: they need a self-describing
 //!   format, and a reader of this one would lose its place. [`encode`] cannot see that they are used; the
 //!   first round trip shows it.
-//! * Cycles and values nested deeper than [`MAX_DEPTH`]: [`encode`] writes the latter, and nobody can read them back.
-//!   A list whose elements own the next one is such a value from 32 elements on; a `Vec` is none.
+//! * Cycles and values nested deeper than [`MAX_DEPTH`]: [`encode`] writes the latter, and nobody can read
+//!   them back. A list whose elements own the next one is such a value from 32 elements on; a `Vec` is
+//!   none.
 #![forbid(unsafe_code)]
 
 mod error;

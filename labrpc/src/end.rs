@@ -59,8 +59,8 @@ impl ClientEnd {
     }
 
     /// For testers: the same end, which calls `guard` before each call, in the calling thread and with the
-    /// source line of the call. A call for which it says false is not made, and fails at once, and a guard that
-    /// panics keeps the call from being made, too. An end of another transport stays as it is.
+    /// source line of the call. A call for which it says false is not made, and fails at once, and a guard
+    /// that panics keeps the call from being made, too. An end of another transport stays as it is.
     pub fn guarded(
         self,
         guard: impl Fn(&'static Location<'static>) -> bool + Send + Sync + 'static,
@@ -179,8 +179,8 @@ impl NetworkEnd {
     }
 }
 
-/// A call of a thread whose node was killed, by a destructor: a machine that has crashed sends nothing. As any
-/// wait of such a thread it ends at once, and no reply has come.
+/// A call of a thread whose node was killed, by a destructor: a machine that has crashed sends nothing. As
+/// any wait of such a thread it ends at once, and no reply has come.
 #[cold]
 #[track_caller]
 fn of_the_dead(deadline: Option<Instant>) -> Outcome {

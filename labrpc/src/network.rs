@@ -154,8 +154,8 @@ impl Network {
         self.shared().schedule(polls);
     }
 
-    /// Ends the network: calls from now on fail at once, its servers are deleted, its tap is taken away, and its
-    /// links are no longer held. Calls under way end as those to servers that are deleted.
+    /// Ends the network: calls from now on fail at once, its servers are deleted, its tap is taken away,
+    /// and its links are no longer held. Calls under way end as those to servers that are deleted.
     #[track_caller]
     pub fn cleanup(&self) {
         self.clear_tap();
@@ -187,8 +187,8 @@ impl Network {
         server.map_or(0, |server| server.count())
     }
 
-    /// Calls that were made, also those that could not be delivered. What destructors of a killed node's threads
-    /// call is none: the dead send nothing.
+    /// Calls that were made, also those that could not be delivered. What destructors of a killed node's
+    /// threads call is none: the dead send nothing.
     pub fn total_count(&self) -> u64 {
         self.shared().state.lock().total_count
     }
@@ -220,8 +220,8 @@ impl Network {
 }
 
 /// Faults of the whole network, and how long messages take. A call keeps the three switches (reliable, long
-/// delays, long reordering) of the moment when it was made; delays and bandwidths are those of the moment when
-/// the message leaves, so a reply may have others than its request.
+/// delays, long reordering) of the moment when it was made; delays and bandwidths are those of the moment
+/// when the message leaves, so a reply may have others than its request.
 impl Network {
     /// Whether the network is reliable. If not, each request takes up to 26 ms, one request in ten is lost,
     /// and so is one reply in ten; their callers learn it at once. A call then succeeds with a probability of
@@ -265,8 +265,8 @@ impl Network {
     }
 
     /// Sets the probability that a request is delivered twice, so that its handler runs twice. The caller
-    /// takes the reply that comes first, and learns that there is none when both are lost. Neither the number of calls nor that of bytes grows; the server's
-    /// own count does.
+    /// takes the reply that comes first, and learns that there is none when both are lost. Neither the
+    /// number of calls nor that of bytes grows; the server's own count does.
     ///
     /// # Panics
     /// Unless `probability` is in [0, 1].

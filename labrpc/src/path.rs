@@ -250,7 +250,7 @@ impl Drop for Duty {
     fn drop(&mut self) {
         if let Some(shared) = self.shared.take() {
             let mut state = shared.state.lock();
-            // The end of a run unwinds handlers, too, and a report of it tells which of them had not returned.
+            // The end of a run unwinds handlers, too, and its report tells which of them had not returned.
             if self.progress == Progress::Handles && self.server.node().is_killed() {
                 state.ends[self.end as usize].traffic.count_return();
             }

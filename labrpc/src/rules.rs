@@ -187,8 +187,8 @@ impl State {
         (false, if is_dead { poll_of(id, call, now) } else { None })
     }
 
-    /// The handler was unwound with its node, or, if it had a reply, by the tap that was looking at that: none
-    /// will come.
+    /// The handler was unwound with its node, or, if it had a reply, by the tap that was looking at that:
+    /// none will come.
     pub(crate) fn handler_lost(&mut self, id: CallId, had_reply: bool, now: u64) -> Option<Poll> {
         let call = self.calls.get_mut(id)?;
         call.lost = true;

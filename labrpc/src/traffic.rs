@@ -24,8 +24,8 @@ impl Traffic {
         self.lost.load(Ordering::Relaxed)
     }
 
-    /// Requests that have arrived, and whose handlers have not returned yet. A handler that a crash has ended,
-    /// or kept from running, does not count.
+    /// Requests that have arrived, and whose handlers have not returned yet. A handler that a crash has
+    /// ended, or kept from running, does not count.
     pub fn open(&self) -> u64 {
         self.arrived.load(Ordering::Relaxed).saturating_sub(self.returned.load(Ordering::Relaxed))
     }
