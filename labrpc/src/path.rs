@@ -169,6 +169,7 @@ impl Request {
         let duty =
             Duty { shared, server: Arc::clone(&server), id, end, slot, place, progress: Progress::Handles };
         server.spawn(method, move || duty.run(method, &bytes));
+        Server::let_go(server);
     }
 }
 

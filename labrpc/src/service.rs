@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use labgob::DecodeError;
-use labrt::node::Node;
+use labrt::node::{self, Node};
 use labrt::runtime;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -118,6 +118,15 @@ impl Server {
     pub(crate) fn spawn(&self, method: &'static str, handler: impl FnOnce() + Send + 'static) {
         self.count.fetch_add(1, Ordering::Relaxed);
         runtime::spawn_detached(&self.node, method, handler);
+    }
+
+    /// Drops a reference to a server, in a task if it is the last one: a message to a crashed server may have
+    /// it, and arrives outside of all tasks. There the server's destructors, which are foreign code, could
+    /// not wait.
+    pub(crate) fn let_go(server: Arc<Server>) {
+        if Arc::strong_count(&server) == 1 {
+            runtime::spawn_detached(&node::root(), "the end of a server", move || drop(server));
+        }
     }
 
     /// Runs the handler of `method` here.

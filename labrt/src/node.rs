@@ -235,6 +235,19 @@ pub fn current() -> Node {
     }
 }
 
+/// The root node of the run, on which its main closure runs.
+///
+/// # Panics
+/// Outside of [`crate::run`].
+#[track_caller]
+pub fn root() -> Node {
+    match mode() {
+        Mode::Simulated => sim::with(|sim| sim.nodes[0].clone()),
+        Mode::Threads => real::root_node(),
+        Mode::Outside => panic!("there is no node outside of labrt::run"),
+    }
+}
+
 /// Whether the calling thread is one that [`Node::kill`] ends, or the end of its run: it is being unwound, or
 /// will be at its next wait.
 #[inline]

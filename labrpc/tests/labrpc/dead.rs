@@ -1,13 +1,13 @@
 //! Calls of the dead, calls to the dead, and what is lost of calls that were delivered twice.
 
-use labrpc::{DelayModel, Direction, RpcError, TapAction};
+use labrpc::{DelayModel, Direction, RpcError, Server, TapAction};
 use labrt::node::Node;
 use labrt::sync::Arc;
 use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use labrt::time::Instant;
 
-use crate::fixture::{NapClient, Naps, both, ms, simulated};
+use crate::fixture::{Nap, NapClient, Naps, both, ms, simulated};
 
 /// Calls when it is dropped.
 struct Farewell(NapClient);
@@ -193,5 +193,41 @@ fn a_call_keeps_the_long_delays_under_which_it_was_made() {
         naps.network.set_long_delays(false);
         let last = calls.into_iter().map(|call| call.join().unwrap().1).max();
         assert!(last > Some(Instant::from_nanos(5_000_000_000)), "{last:?}");
+    });
+}
+
+/// Takes its time to end.
+struct Slow(Arc<AtomicBool>);
+
+impl Nap for Slow {
+    fn nap(&self, _: u64) -> usize {
+        0
+    }
+}
+
+impl Drop for Slow {
+    fn drop(&mut self) {
+        thread::sleep(ms(20));
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// The last reference to a crashed server may be that of a message to it, which arrives outside of all threads.
+#[test]
+fn a_server_may_wait_in_its_destructor_whoever_lets_go_of_it() {
+    both(|| {
+        let naps = Naps::new();
+        let (node, has_ended) = (Node::new("slow"), Arc::new(AtomicBool::new(false)));
+        let slow = Arc::new(Slow(has_ended.clone()));
+        naps.network.add_server(0, Server::new(&node).with(slow.into_service()));
+        naps.network.set_delay(DelayModel::fixed(ms(50)));
+        let call = naps.start(1);
+        thread::sleep(ms(20));
+        naps.network.delete_server(0);
+        node.kill();
+        assert!(!has_ended.load(Ordering::SeqCst));
+        assert_eq!(call.join().unwrap().0, Err(RpcError::Failed));
+        thread::sleep(ms(50));
+        assert!(has_ended.load(Ordering::SeqCst));
     });
 }

@@ -205,6 +205,10 @@ pub(crate) fn current_node() -> Node {
     here(|here| here.node.clone())
 }
 
+pub(crate) fn root_node() -> Node {
+    here(|here| here.world.nodes.lock()[0].clone())
+}
+
 pub(crate) fn is_current_killed() -> bool {
     here(|here| here.node.is_killed())
 }
