@@ -95,12 +95,30 @@ impl RealWorld {
         main.into_iter().chain(others).min_by_key(|&(at, ..)| at)
     }
 
-    /// A line for each thread: where it was last.
+    /// A line for each thread: where it was last. A hundred handlers that wait in one place are one line.
     fn threads_report(&self) -> String {
-        let main = self.main_place.line("`main` of `main`");
+        /// Lines that a report has before it says how many more there are.
+        const LISTED: usize = 20;
+        let main = self.main_place.words().map(|words| ("`main` of `main`".to_owned(), words));
         let living = self.living.lock();
-        let others = living.values().filter_map(|thread| thread.place.line(&thread.title()));
-        main.into_iter().chain(others).map(|line| format!("\n{line}")).collect()
+        let others = living.values().filter_map(|thread| Some((thread.title(), thread.place.words()?)));
+        let mut groups: Vec<((String, String), usize)> = Vec::new();
+        for line in main.into_iter().chain(others) {
+            match groups.iter_mut().find(|(known, _)| *known == line) {
+                Some((_, threads)) => *threads += 1,
+                None => groups.push((line, 1)),
+            }
+        }
+        let mut report = String::new();
+        for ((title, words), threads) in groups.iter().take(LISTED) {
+            let all = if *threads > 1 { format!(" ({threads} threads)") } else { String::new() };
+            report.push_str(&format!("\n  {title}{all} {words}"));
+        }
+        if groups.len() > LISTED {
+            let more: usize = groups[LISTED..].iter().map(|(_, threads)| threads).sum();
+            report.push_str(&format!("\n  and {more} more"));
+        }
+        report
     }
 
     pub(super) fn record_panic(&self, payload: Box<dyn Any + Send>) {

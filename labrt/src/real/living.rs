@@ -67,12 +67,12 @@ impl LastPlace {
         unsafe { self.inner.place.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// The line of a report for the thread of this title; None if it has not entered the runtime yet.
-    pub(super) fn line(&self, title: &str) -> Option<String> {
+    /// What a report says of the thread; None if it has not entered the runtime yet.
+    pub(super) fn words(&self) -> Option<String> {
         let place = self.get()?;
         let what =
             if self.inner.waits_for_lock.load(Ordering::Relaxed) { "waits for a lock" } else { "was last" };
-        Some(format!("  {title} {what} at {place}"))
+        Some(format!("{what} at {place}"))
     }
 }
 

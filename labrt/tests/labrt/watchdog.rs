@@ -322,3 +322,18 @@ fn an_exit_in_a_simulation_is_a_failure() {
 fn an_exit_on_a_real_thread_is_a_failure() {
     exits("an_exit_on_a_real_thread_is_a_failure", Config::threads(6));
 }
+
+/// Handlers that call themselves for ever are thousands of threads in one place.
+#[test]
+fn threads_that_wait_in_one_place_are_one_line() {
+    let limits = Limits { real_time: Duration::from_millis(300), ..Limits::default() };
+    let outcome = run(Config::threads(1).limits(limits), || {
+        for _ in 0..50 {
+            thread::spawn_named("sleeper", || thread::sleep(Duration::from_secs(60)));
+        }
+        thread::sleep(Duration::from_secs(60));
+    });
+    let message = outcome.result.expect_err("it sleeps too long").message;
+    assert!(message.contains("`sleeper` of `main` (50 threads) was last at "), "{message}");
+    assert_eq!(message.matches("sleeper").count(), 1, "{message}");
+}
