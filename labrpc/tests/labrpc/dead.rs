@@ -212,7 +212,7 @@ impl Drop for Slow {
     }
 }
 
-/// The last reference to a crashed server may be that of a message to it, which arrives outside of all threads.
+/// A message to a crashed server may have the last reference to it, and arrives outside of all threads.
 #[test]
 fn a_server_may_wait_in_its_destructor_whoever_lets_go_of_it() {
     both(|| {
