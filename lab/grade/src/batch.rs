@@ -325,7 +325,7 @@ fn results(plan: &Plan, work: &WorkOptions) -> Result<Outcome, Failure> {
     let mut rows = vec![["submission", "points", "verdict"].map(str::to_owned).to_vec()];
     let mut reports = Reports::new(plan, out);
     let summary = merge(plan, out, &mut |graded: &Graded| {
-        rows.push(vec![graded.name.clone(), points(graded.hundredths), graded.class.words().to_owned()]);
+        rows.push(vec![graded.name.clone(), points(graded.hundredths), graded.verdict()]);
         reports.add(graded)
     })?;
     reports.finish(&summary)?;

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 
-use lab_terminal::Failure;
+use lab_terminal::{Failure, count};
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Plan, Role, Row, Shard, VERSION};
@@ -32,6 +32,24 @@ pub(crate) struct Graded {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) notes: Vec<String>,
     pub(crate) tests: Vec<GradedTest>,
+}
+
+impl Graded {
+    /// Tests that say that a submission is wrong whose points say that it is correct: they earn none.
+    fn missed(&self) -> Vec<&GradedTest> {
+        let is_missed = |test: &&GradedTest| {
+            self.class == Class::Correct && ![Class::Correct, Class::TesterError].contains(&test.class)
+        };
+        self.tests.iter().filter(is_missed).collect()
+    }
+
+    /// The class, for a table.
+    pub(crate) fn verdict(&self) -> String {
+        match self.missed().len() {
+            0 => self.class.words().to_owned(),
+            missed => format!("{}, but for {} without points", self.class.words(), count(missed, "test")),
+        }
+    }
 }
 
 /// One test of a submission.
@@ -258,13 +276,26 @@ impl Merger<'_> {
 fn sentence(graded: &Graded) -> String {
     let first = graded.tests.iter().find(|test| test.most_hundredths > 0 && test.class == graded.class);
     let Some(test) = first.filter(|_| graded.class != Class::Correct) else {
-        return "All runs of all tests pass.".to_owned();
+        return match graded.missed().as_slice() {
+            [] => "All runs of all tests pass.".to_owned(),
+            [test] => format!("{}. It has no points; all that earns points passes.", why(test)),
+            [test, others @ ..] => format!(
+                "{}. It and {} have no points; all that earns points passes.",
+                why(test),
+                count(others.len(), "other test")
+            ),
+        };
     };
     if graded.class == Class::NotImplemented {
         let message = test.failures.first().map_or("", |failing| &failing.message);
         let what = message.split("not yet implemented: ").nth(1).unwrap_or_default();
         return format!("Not implemented yet: {}", what.split(" (thread").next().unwrap_or_default());
     }
+    why(test)
+}
+
+/// How many runs of a test do not pass, and why the first of them does not.
+fn why(test: &GradedTest) -> String {
     let failed = test.runs - test.passed;
     let why = match (&test.unequal, test.failures.first(), &test.cut) {
         (Some((_, what)), ..) => what.clone(),

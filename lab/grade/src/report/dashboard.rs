@@ -24,6 +24,7 @@ struct Row {
     class: Class,
     hundredths: u64,
     most_hundredths: u64,
+    verdict: String,
     sentence: String,
 }
 
@@ -34,6 +35,7 @@ impl Dashboard {
             class: graded.class,
             hundredths: graded.hundredths,
             most_hundredths: graded.most_hundredths,
+            verdict: graded.verdict(),
             sentence: first_line(&graded.sentence),
         });
         if let Some(fault) = &graded.fault {
@@ -81,7 +83,7 @@ impl Dashboard {
                 ),
                 escaped(&row.name),
                 colour(row.class),
-                row.class.words(),
+                row.verdict,
                 points(row.hundredths),
                 points(row.most_hundredths),
                 escaped(&row.sentence)

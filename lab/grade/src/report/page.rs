@@ -48,7 +48,7 @@ pub(super) fn page(graded: &Graded, plan: &Plan) -> String {
         html,
         "<p><b class=\"{}\">{}</b>, {} of {} points. Lab {}, {}; of {} runs, {}.</p>",
         colour(graded.class),
-        graded.class.words(),
+        graded.verdict(),
         points(graded.hundredths),
         points(graded.most_hundredths),
         escaped(&plan.lab),

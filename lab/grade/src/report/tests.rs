@@ -256,3 +256,19 @@ fn a_browser_shows_a_students_texts_and_runs_none_of_them() {
         );
     }
 }
+
+/// A submission that fails a test without points has all its points, and is told of it.
+#[test]
+fn a_mistake_that_costs_no_points_is_told() {
+    let mut all = graded();
+    all.class = Class::Correct;
+    all.tests.iter_mut().for_each(|test| test.class = Class::Correct);
+    assert_eq!(all.verdict(), "correct");
+    for class in [Class::Wrong, Class::Flaky] {
+        all.tests[0].class = class;
+        assert_eq!(all.verdict(), "correct, but for 1 test without points");
+    }
+    // What the reference fails is the tests' fault.
+    all.tests[0].class = Class::TesterError;
+    assert_eq!(all.verdict(), "correct");
+}
