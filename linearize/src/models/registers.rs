@@ -14,6 +14,7 @@
 //! repeated.
 
 mod chains;
+mod sources;
 
 use rustc_hash::FxHashMap;
 
@@ -29,6 +30,7 @@ use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
 use crate::model::Decision;
 use crate::verdict::{Explanation, Kind};
+use sources::Sources;
 
 pub(super) type Of<V> = Operation<RegisterOp<V>, RegisterResult<V>>;
 pub(super) type Observed<V> = History<RegisterOp<V>, RegisterResult<V>>;
@@ -121,8 +123,7 @@ struct Values {
     written: Vec<u32>,
     /// What a compare-and-swap compares with, whether it returned or not.
     needed: Vec<u32>,
-    /// For each value, by rising call: the operations that may have written it.
-    sources: Vec<Vec<u32>>,
+    sources: Sources,
 }
 
 impl Values {
@@ -133,48 +134,51 @@ impl Values {
             let next = numbers.len() as u32;
             value.map_or(NO_VALUE, |value| *numbers.entry(value).or_insert(next))
         };
-        let mut values = Values {
-            seen: Vec::with_capacity(history.len()),
-            left: Vec::with_capacity(history.len()),
-            written: Vec::with_capacity(history.len()),
-            needed: Vec::with_capacity(history.len()),
-            sources: Vec::new(),
-        };
+        let mut lists: [Vec<u32>; 4] = std::array::from_fn(|_| Vec::with_capacity(history.len()));
         for operation in history.operations() {
-            values.seen.push(number(seen(operation)));
-            values.left.push(number(left(operation)));
-            values.written.push(number(written(operation).map(Some)));
-            values.needed.push(number(needed(&operation.op).map(Some)));
-        }
-        values.sources = vec![Vec::new(); numbers.len()];
-        for (index, &value) in values.written.iter().enumerate() {
-            if value != NO_VALUE {
-                values.sources[value as usize].push(index as u32);
+            // No value is looked up twice: a compare-and-swap saw what it needed, and what an operation left is
+            // what it wrote or saw.
+            let needed = number(needed(&operation.op).map(Some));
+            let seen = match seen(operation) {
+                Some(_) if needed != NO_VALUE => needed,
+                value => number(value),
+            };
+            let written = number(written(operation).map(Some));
+            let left = match left(operation) {
+                None => NO_VALUE,
+                Some(_) if written != NO_VALUE => written,
+                Some(_) => seen,
+            };
+            for (list, value) in lists.iter_mut().zip([seen, left, written, needed]) {
+                list.push(value);
             }
         }
-        values
+        let [seen, left, written, needed] = lists;
+        let sources = Sources::new(&written, numbers.len());
+        Values { seen, left, written, needed, sources }
     }
 
     /// What cannot be, if it shows without any order.
     fn flaw<V: Value>(&self, history: &Observed<V>) -> Option<Flaw> {
-        let newest = Newest::new(self, history);
+        let returned = returned(history);
+        let newest = Newest::new(self, history, &returned);
         let mut reach = vec![Reach::default(); self.sources.len()];
-        let sees = |&at: &u32| self.seen[at as usize] != NO_VALUE;
-        let mut order: Vec<u32> = (0..history.len() as u32).filter(sees).collect();
-        order.sort_by_key(|&index| history[index as usize].end);
-        let found = order.into_iter().find_map(|index| {
-            let value = self.seen[index as usize] as usize;
-            reach[value].extend(history, &self.sources[value], history[index as usize].end);
-            self.nobody_wrote(history, index, reach[value])
-                .or_else(|| self.stale(history, index, reach[value], &newest))
+        let found = returned.into_iter().find_map(|(end, index)| {
+            let value = self.seen[index as usize];
+            if value == NO_VALUE {
+                return None;
+            }
+            let reach = &mut reach[value as usize];
+            reach.extend(history, self.sources.of(value), end);
+            self.nobody_wrote(history, index, *reach).or_else(|| self.stale(history, index, *reach, &newest))
         });
-        found.or_else(|| self.lost_update(history))
+        found.or_else(|| self.lost_update())
     }
 
     /// `read` saw what cannot have been written by then.
     fn nobody_wrote<V: Value>(&self, history: &Observed<V>, read: u32, reach: Reach) -> Option<Flaw> {
         let value = self.seen[read as usize];
-        let sources = &self.sources[value as usize];
+        let sources = self.sources.of(value);
         // Nobody writes what it sees itself.
         let own = reach.count == 1 && sources[0] == read;
         if value == INITIAL || reach.count > usize::from(own) {
@@ -227,28 +231,27 @@ impl Values {
 
     /// The possible writers of `value` for `reader`, by rising call.
     fn in_reach<V: Value>(&self, history: &Observed<V>, reader: u32, value: u32) -> &[u32] {
-        let sources = &self.sources[value as usize];
+        let sources = self.sources.of(value);
         let end = history[reader as usize].end;
         &sources[..sources.partition_point(|&source| history[source as usize].call <= end)]
     }
 
     /// More compare-and-swaps replaced a value than can have written it.
-    fn lost_update<V: Value>(&self, history: &Observed<V>) -> Option<Flaw> {
-        let mut swaps: Vec<Vec<u32>> = vec![Vec::new(); self.sources.len()];
-        for (index, operation) in history.operations().iter().enumerate() {
-            let is_swap = matches!(operation.op, RegisterOp::CompareAndSwap { .. });
-            if is_swap && self.seen[index] != NO_VALUE && self.seen[index] != self.left[index] {
-                swaps[self.seen[index] as usize].push(index as u32);
-            }
-        }
-        let found =
-            swaps.into_iter().zip(&self.sources).zip(0..).find(|((swaps, sources), value)| {
-                swaps.len() > sources.len() + usize::from(*value == INITIAL)
-            });
-        found.map(|((mut swaps, sources), value)| {
-            swaps.truncate(sources.len() + 1 + usize::from(value == INITIAL));
-            Flaw::LostUpdate { swaps, sources: sources.clone() }
-        })
+    fn lost_update(&self) -> Option<Flaw> {
+        let replaces = |index: &u32| {
+            let [needed, seen, left] =
+                [&self.needed, &self.seen, &self.left].map(|list| list[*index as usize]);
+            needed != NO_VALUE && seen != NO_VALUE && seen != left
+        };
+        let all = || (0..self.seen.len() as u32).filter(replaces);
+        let mut counts = vec![0; self.sources.len()];
+        all().for_each(|swap| counts[self.seen[swap as usize] as usize] += 1);
+        let (value, most) = (0..).zip(counts).find_map(|(value, count): (u32, usize)| {
+            let most = self.sources.of(value).len() + usize::from(value == INITIAL);
+            (count > most).then_some((value, most))
+        })?;
+        let swaps = all().filter(|&swap| self.seen[swap as usize] == value).take(most + 1).collect();
+        Some(Flaw::LostUpdate { swaps, sources: self.sources.of(value).to_vec() })
     }
 
     /// The writers of what `operations` saw, and what these saw, and so on: that they are there matters, and
@@ -422,6 +425,14 @@ impl Reach {
     }
 }
 
+/// The operations that returned, and when, by rising return.
+fn returned<V: Value>(history: &Observed<V>) -> Vec<(u64, u32)> {
+    let all = history.operations().iter().zip(0..).filter(|(operation, _)| !operation.is_open());
+    let mut returned: Vec<(u64, u32)> = all.map(|(operation, index)| (operation.end, index)).collect();
+    returned.sort_unstable();
+    returned
+}
+
 /// An operation and the value that it left.
 type Leaving = Option<(u32, u32)>;
 
@@ -433,15 +444,12 @@ struct Newest {
 }
 
 impl Newest {
-    fn new<V: Value>(values: &Values, history: &Observed<V>) -> Newest {
-        let leaves = |&index: &u32| values.left[index as usize] != NO_VALUE;
-        let mut order: Vec<u32> = (0..history.len() as u32).filter(leaves).collect();
-        order.sort_by_key(|&index| history[index as usize].end);
+    fn new<V: Value>(values: &Values, history: &Observed<V>, returned: &[(u64, u32)]) -> Newest {
         let call = |leaving: Leaving| leaving.map(|(index, _)| history[index as usize].call);
         let mut newest =
-            Newest { ends: Vec::with_capacity(order.len()), both: Vec::with_capacity(order.len()) };
+            Newest { ends: Vec::with_capacity(returned.len()), both: Vec::with_capacity(returned.len()) };
         let mut both: [Leaving; 2] = [None, None];
-        for index in order {
+        for &(end, index) in returned.iter().filter(|(_, index)| values.left[*index as usize] != NO_VALUE) {
             let next = Some((index, values.left[index as usize]));
             let same = both[0].is_some_and(|(_, value)| value == values.left[index as usize]);
             if same {
@@ -451,7 +459,7 @@ impl Newest {
             } else if call(next) > call(both[1]) {
                 both[1] = next;
             }
-            newest.ends.push(history[index as usize].end);
+            newest.ends.push(end);
             newest.both.push(both);
         }
         newest

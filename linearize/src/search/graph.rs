@@ -108,7 +108,13 @@ pub(crate) struct Search<'s, 'm, K: Mask> {
     stack: Vec<Frame<K>>,
     deepest: u32,
     visits: u64,
+    /// What the memory last measured depended on.
+    measured: Sizes,
 }
+
+/// Whether the next node makes the map grow, how many nodes have several visits and how many steps the model
+/// has taken; the room for nodes, and for those on the way.
+type Sizes = ((bool, usize, u64), usize, usize);
 
 impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     pub(crate) fn new(
@@ -140,6 +146,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
             stack: Vec::with_capacity(room),
             deepest: 0,
             visits: 0,
+            measured: ((true, 0, 0), 0, 0),
         }
     }
 
@@ -155,24 +162,15 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         if self.enter(start) {
             return Outcome::Found(std::mem::take(&mut self.trail));
         }
-        while let Some(frame) = self.stack.last_mut() {
+        while let Some(mut frame) = self.stack.pop() {
             self.trail.truncate(frame.trail as usize);
-            let number = frame.next;
-            frame.next += 1;
-            let node = frame.node.clone();
-            match self.child(&node, number) {
-                Child::None => {}
-                Child::Last => {
-                    self.stack.pop();
-                }
-                Child::Node(child) => {
-                    if let Some(limit) = self.over_limit() {
-                        return Outcome::Limited { limit, deepest: self.deepest as usize };
-                    }
-                    if self.enter(child) {
-                        return Outcome::Found(std::mem::take(&mut self.trail));
-                    }
-                }
+            let Some(child) = self.next_child(&frame.node, &mut frame.next) else { continue };
+            self.stack.push(frame);
+            if let Some(limit) = self.over_limit() {
+                return Outcome::Limited { limit, deepest: self.deepest as usize };
+            }
+            if self.enter(child) {
+                return Outcome::Found(std::mem::take(&mut self.trail));
             }
         }
         let deepest = self.deepest as usize;
@@ -188,6 +186,11 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         if self.visits >= self.limits.states {
             return Some(Limit::States);
         }
+        let sizes = (self.visited.len() == self.visited.capacity(), self.crowded, self.states.taken());
+        let sizes = (sizes, self.visited.capacity(), self.stack.capacity());
+        if std::mem::replace(&mut self.measured, sizes) == sizes {
+            return None;
+        }
         let heap = if self.events.timeline.slots > 64 { self.events.timeline.slots / 4 } else { 0 };
         let entry = size_of::<((u32, u32, K), Seen<K>)>() + heap;
         let bytes = map_bytes(&self.visited, entry)
@@ -201,16 +204,16 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     /// Goes on from `node` as far as nothing has to be chosen. Returns whether that is the end of the
     /// history.
     fn enter(&mut self, mut node: Node<K>) -> bool {
-        let trail = self.trail.len();
+        let (events, trail) = (self.events, self.trail.len());
         loop {
-            if node.event as usize == self.events.timeline.returns.len() {
+            if node.event as usize == events.timeline.returns.len() {
                 return true;
             }
-            let item = self.events.timeline.returns[node.event as usize];
-            let entry = self.events.items[item as usize];
+            let item = events.timeline.returns[node.event as usize];
+            let entry = &events.items[item as usize];
             if node.done.has(entry.slot) {
                 node.done.remove(entry.slot);
-            } else if entry.effect == Effect::Read && self.step(node.state, &entry).is_some() {
+            } else if entry.effect == Effect::Read && self.step(node.state, entry).is_some() {
                 self.trail.push(Action::Step(item));
             } else {
                 break;
@@ -271,10 +274,10 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     fn take_reads(&mut self, node: &mut Node<K>) {
         let events = self.events;
         for item in events.under_way(node.event as usize) {
-            let entry = self.events.items[item as usize];
+            let entry = &events.items[item as usize];
             if entry.effect == Effect::Read
                 && !node.done.has(entry.slot)
-                && self.step(node.state, &entry).is_some()
+                && self.step(node.state, entry).is_some()
             {
                 node.done.insert(entry.slot);
                 self.trail.push(Action::Step(item));
@@ -282,33 +285,56 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         }
     }
 
-    /// What trying candidate `number` at `node` leads to.
-    fn child(&mut self, node: &Node<K>, number: u32) -> Child<K> {
-        let returning = self.events.timeline.returns[node.event as usize];
-        if number == 0 {
-            return self.pass_under(node, returning);
+    /// What the first candidate from number `next` on that leads anywhere from `node` leads to; `next` becomes
+    /// the number behind it. Number 0 is to pass under the newest overwrite. The others are what is under way,
+    /// in the order that the preference wants, for which the list is gone through twice.
+    fn next_child(&mut self, node: &Node<K>, next: &mut u32) -> Option<Node<K>> {
+        let events = self.events;
+        let returning = events.timeline.returns[node.event as usize];
+        if *next == 0 {
+            *next = 1;
+            let child = self.pass_under(node, returning);
+            if child.is_some() {
+                return child;
+            }
         }
-        let item = match self.candidate(node.event as usize, number as usize - 1) {
-            Choice::Item(item) => item,
-            Choice::None => return Child::None,
-            Choice::Last => return Child::Last,
+        let list = events.timeline.list(node.event as usize);
+        let preferred = match self.preference {
+            Preference::Return => None,
+            Preference::Updates => Some(Effect::Update),
+            Preference::Overwrites => Some(Effect::Overwrite),
         };
-        let entry = self.events.items[item as usize];
+        let count = if preferred.is_some() { 2 * list.len() } else { list.len() };
+        while *next as usize <= count {
+            let rank = *next as usize - 1;
+            *next += 1;
+            let item = list[if rank < list.len() { rank } else { rank - list.len() }];
+            let entry = &events.items[item as usize];
+            let its_turn = preferred.is_none_or(|first| (entry.effect == first) == (rank < list.len()));
+            if its_turn && let Some(child) = self.child(node, item, entry, returning) {
+                return Some(child);
+            }
+        }
+        None
+    }
+
+    /// What it leads to if `item` takes effect at `node`.
+    fn child(&mut self, node: &Node<K>, item: u32, entry: &Item, returning: u32) -> Option<Node<K>> {
         if entry.effect == Effect::Read
             || node.done.has(entry.slot)
             || !self.events.timeline.is_under_way(item, node.event as usize)
             || self.has_twin_before(node, item)
         {
-            return Child::None;
+            return None;
         }
-        let Some(state) = self.step(node.state, &entry) else { return Child::None };
+        let state = self.step(node.state, entry)?;
         let overwrite = entry.effect == Effect::Overwrite;
         // What never returns need not happen: not if it changes nothing, unless it hides an overwrite, nor if
         // the next thing to happen is an overwrite.
         let idle = entry.end == u64::MAX && state == node.state && !(overwrite && self.hides(node, item));
         let optional = overwrite || entry.end == u64::MAX;
         if idle || (optional && item != returning && !self.is_awaited(node, item, state)) {
-            return Child::None;
+            return None;
         }
         let mut child = node.clone();
         child.state = state;
@@ -319,39 +345,20 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
             child.overwritten = node.event + 1;
         }
         self.trail.push(Action::Step(item));
-        Child::Node(child)
+        Some(child)
     }
 
     /// An overwrite that must have happened by now, and was called before the newest overwrite happened, may
     /// have happened right before that one, where no operation could see it.
-    fn pass_under(&mut self, node: &Node<K>, returning: u32) -> Child<K> {
-        let entry = self.events.items[returning as usize];
+    fn pass_under(&mut self, node: &Node<K>, returning: u32) -> Option<Node<K>> {
+        let entry = &self.events.items[returning as usize];
         if entry.effect != Effect::Overwrite || entry.first >= node.overwritten {
-            return Child::None;
+            return None;
         }
         let mut child = node.clone();
         child.event += 1;
         self.trail.push(Action::Under(returning));
-        Child::Node(child)
-    }
-
-    /// Candidate number `rank` at a return, in the order that the preference wants, for which the list is
-    /// gone through twice.
-    fn candidate(&self, event: usize, rank: usize) -> Choice {
-        let under_way = self.events.timeline.list(event);
-        let first = match self.preference {
-            Preference::Return => {
-                return under_way.get(rank).map_or(Choice::Last, |&item| Choice::Item(item));
-            }
-            Preference::Updates => Effect::Update,
-            Preference::Overwrites => Effect::Overwrite,
-        };
-        if rank >= 2 * under_way.len() {
-            return Choice::Last;
-        }
-        let item = under_way[rank % under_way.len()];
-        let preferred = self.events.items[item as usize].effect == first;
-        if preferred == (rank < under_way.len()) { Choice::Item(item) } else { Choice::None }
+        Some(child)
     }
 
     /// Whether an operation that asks the same and got the same returns earlier and has not happened. Of
@@ -359,7 +366,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     fn has_twin_before(&self, node: &Node<K>, item: u32) -> bool {
         let mut twin = self.events.items[item as usize].twin;
         while twin != NONE {
-            let entry = self.events.items[twin as usize];
+            let entry = &self.events.items[twin as usize];
             if entry.last < node.event {
                 return false;
             }
@@ -376,7 +383,7 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     /// Whether an overwrite must happen that could pass under `item` and under no overwrite before it.
     fn hides(&self, node: &Node<K>, item: u32) -> bool {
         self.events.under_way(node.event as usize).any(|other| {
-            let entry = self.events.items[other as usize];
+            let entry = &self.events.items[other as usize];
             other != item
                 && entry.effect == Effect::Overwrite
                 && entry.end != u64::MAX
@@ -391,28 +398,12 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
     fn is_awaited(&mut self, node: &Node<K>, item: u32, state: u32) -> bool {
         let events = self.events;
         events.under_way(node.event as usize).any(|other| {
-            let entry = events.items[other as usize];
+            let entry = &events.items[other as usize];
             let again = self.endless && entry.end == u64::MAX;
             (other != item || again)
                 && !node.done.has(entry.slot)
                 && entry.effect != Effect::Overwrite
-                && self.step(state, &entry).is_some()
+                && self.step(state, entry).is_some()
         })
     }
-}
-
-enum Choice {
-    Item(u32),
-    /// Not this time.
-    None,
-    /// There are no more.
-    Last,
-}
-
-enum Child<K> {
-    /// This candidate leads nowhere.
-    None,
-    /// There are no more candidates.
-    Last,
-    Node(Node<K>),
 }

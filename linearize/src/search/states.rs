@@ -167,6 +167,8 @@ pub(crate) struct States<'a> {
     /// For each state a row of one number for each column; empty if there are too many columns.
     table: Vec<u32>,
     row: usize,
+    /// How many steps the model was asked for.
+    taken: u64,
 }
 
 impl<'a> States<'a> {
@@ -174,28 +176,43 @@ impl<'a> States<'a> {
     pub(crate) fn new(model: &'a mut dyn ByNumber, columns: usize) -> Self {
         model.restart();
         let row = if columns <= TABLE_COLUMNS { columns } else { 0 };
-        States { model, table: vec![UNKNOWN; row], row }
+        States { model, table: vec![UNKNOWN; row], row, taken: 0 }
     }
 
     /// The state after an operation of `class`, or `None` if it is not legal in `state`. All operations that
     /// are asked for under one `column` must do the same.
+    #[inline]
     pub(crate) fn step(&mut self, state: u32, column: u32, class: u32) -> Option<u32> {
-        if self.row == 0 {
-            return self.model.step(state, class);
-        }
         let cell = state as usize * self.row + column as usize;
-        match self.table[cell] {
-            UNKNOWN => {}
-            ILLEGAL => return None,
-            number => return Some(number),
+        if self.row > 0 {
+            match self.table[cell] {
+                UNKNOWN => {}
+                ILLEGAL => return None,
+                number => return Some(number),
+            }
         }
+        self.take(cell, state, class)
+    }
+
+    /// As [`States::step`], for the first time.
+    #[cold]
+    fn take(&mut self, cell: usize, state: u32, class: u32) -> Option<u32> {
+        self.taken += 1;
         let number = self.model.step(state, class);
+        if self.row == 0 {
+            return number;
+        }
         let end = number.map_or(0, |number| (number as usize + 1) * self.row);
         if end > self.table.len() {
             self.table.resize(end, UNKNOWN);
         }
         self.table[cell] = number.unwrap_or(ILLEGAL);
         number
+    }
+
+    /// How many steps the model was asked for: only then what [`States::bytes`] says can be more than before.
+    pub(crate) fn taken(&self) -> u64 {
+        self.taken
     }
 
     /// Forgets every step, and all states but those that `numbers` name; gives these new numbers.

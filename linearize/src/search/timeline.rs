@@ -27,6 +27,9 @@ const SHORT: usize = 16;
 /// As are lists of this many items together.
 const FEW: usize = 1 << 16;
 
+/// For so many items of lists there is room from the beginning.
+const ROOM: usize = 1 << 10;
+
 /// No return.
 const NEVER: u32 = u32::MAX;
 
@@ -47,6 +50,8 @@ impl Timeline {
         timeline.returns = (0..count as u32).filter(|&item| span(item as usize).1 != u64::MAX).collect();
         timeline.returns.sort_by_key(|&item| span(item as usize).1);
         let most = SHORT * count + FEW;
+        timeline.starts.reserve(timeline.returns.len());
+        timeline.under_way.reserve((4 * count).min(ROOM));
         let mut slots = vec![0; count];
         let mut spans = vec![(NEVER, NEVER); count];
         let mut free: Vec<u32> = Vec::new();
@@ -113,6 +118,7 @@ impl Timeline {
     /// A list of the items under way at return number `event`, first those that return first, and perhaps of
     /// others:
     /// [`Timeline::is_under_way`] tells.
+    #[inline]
     pub(crate) fn list(&self, event: usize) -> &[u32] {
         let list = match self.shared.is_empty() {
             true => event,
@@ -122,6 +128,7 @@ impl Timeline {
     }
 
     /// Whether an item of the list at return number `event` is under way there.
+    #[inline]
     pub(crate) fn is_under_way(&self, item: u32, event: usize) -> bool {
         let inside = |&(first, last): &(u32, u32)| first as usize <= event && event <= last as usize;
         self.spans.get(item as usize).is_none_or(inside)

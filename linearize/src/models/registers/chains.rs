@@ -24,8 +24,8 @@ pub(super) fn decide<V: Value>(values: &Values, history: &Observed<V>) -> Option
                 | (RegisterOp::CompareAndSwap { .. }, None | Some(RegisterResult::Swapped(true)))
         )
     };
-    let once = |(writers, value): (&Vec<u32>, u32)| writers.len() <= usize::from(value != INITIAL);
-    let simple = values.sources.iter().zip(0..).all(once) && history.operations().iter().all(fits);
+    let once = |value| values.sources.of(value).len() <= usize::from(value != INITIAL);
+    let simple = (0..values.sources.len() as u32).all(once) && history.operations().iter().all(fits);
     simple.then(|| Chains::new(values, history).arrange())
 }
 
