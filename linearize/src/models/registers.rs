@@ -17,6 +17,7 @@ mod chains;
 mod sources;
 
 use rustc_hash::FxHashMap;
+use sources::Sources;
 
 use super::Value;
 use super::register::{Register, RegisterOp, RegisterResult};
@@ -30,7 +31,6 @@ use crate::keys::texts::{Text, Texts};
 use crate::limits::{Limits, Progress};
 use crate::model::Decision;
 use crate::verdict::{Explanation, Kind};
-use sources::Sources;
 
 pub(super) type Of<V> = Operation<RegisterOp<V>, RegisterResult<V>>;
 pub(super) type Observed<V> = History<RegisterOp<V>, RegisterResult<V>>;
@@ -136,8 +136,8 @@ impl Values {
         };
         let mut lists: [Vec<u32>; 4] = std::array::from_fn(|_| Vec::with_capacity(history.len()));
         for operation in history.operations() {
-            // No value is looked up twice: a compare-and-swap saw what it needed, and what an operation left is
-            // what it wrote or saw.
+            // No value is looked up twice: a compare-and-swap saw what it needed, and an operation left what
+            // it wrote or saw.
             let needed = number(needed(&operation.op).map(Some));
             let seen = match seen(operation) {
                 Some(_) if needed != NO_VALUE => needed,

@@ -285,9 +285,9 @@ impl<'s, 'm, K: Mask> Search<'s, 'm, K> {
         }
     }
 
-    /// What the first candidate from number `next` on that leads anywhere from `node` leads to; `next` becomes
-    /// the number behind it. Number 0 is to pass under the newest overwrite. The others are what is under way,
-    /// in the order that the preference wants, for which the list is gone through twice.
+    /// The next node after `node`: that of the first candidate from number `next` on that leads anywhere.
+    /// `next` becomes the number behind it. Number 0 is to pass under the newest overwrite. The others are
+    /// what is under way, in the order that the preference wants, for which the list is gone through twice.
     fn next_child(&mut self, node: &Node<K>, next: &mut u32) -> Option<Node<K>> {
         let events = self.events;
         let returning = events.timeline.returns[node.event as usize];
