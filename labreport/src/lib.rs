@@ -93,6 +93,13 @@ pub struct Report {
     /// not run.
     #[serde(default, skip_serializing_if = "is_false")]
     pub stuck: bool,
+    /// What failed it is that something had not come about: it ended at a limit of time, or an expectation
+    /// with a time in it was not met. A run in which less is done fails so for no other reason than that.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub overdue: bool,
+    /// The run was ended before its limit of time, since nobody was to see more of it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub cut: bool,
     /// The story of the run in many lines, for a human: of every failure, and of a success if `LAB_STORY=1`
     /// asked for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]

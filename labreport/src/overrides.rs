@@ -13,6 +13,7 @@
 //! blind                        # the tester does not ask servers for their state now and then
 //! steady 5000                  # each message takes 5,000 µs, and none is lost
 //! skip crash 1-3 7             # these of the test's verbs do nothing
+//! servers 3                    # the cluster has so many servers, and none of these knows of more
 //! without server-4             # it never starts
 //! lose server-1 server-2 4-9   # these requests from one to the other are lost
 //! reseed 1234567 12            # from this nanosecond on another seed decides
@@ -88,6 +89,8 @@ pub struct Overrides {
     pub until: Option<u64>,
     /// By verb (`crash`, `start`, `wait`, …): which of the test's do nothing.
     pub skip: BTreeMap<String, Ranges>,
+    /// A cluster that would have more has so many servers.
+    pub servers: Option<u64>,
     /// Servers that never start.
     pub without: BTreeSet<String>,
     /// By calling node and called server: which requests are lost.
@@ -154,6 +157,7 @@ impl Overrides {
             ("steady", [micros]) => self.steady = Some(number(micros)?),
             ("reseed", [at, seed]) => self.reseed = Some((number(at)?, number(seed)?)),
             ("until", [at]) => self.until = Some(number(at)?),
+            ("servers", [servers]) => self.servers = Some(number(servers)?),
             ("without", [server]) => drop(self.without.insert((*server).to_owned())),
             ("skip", [verb, which @ ..]) => drop(self.skip.insert((*verb).to_owned(), ranges(which)?)),
             ("lose", [from, to, which @ ..]) => {
@@ -213,6 +217,9 @@ impl fmt::Display for Overrides {
         for (verb, which) in self.skip.iter().filter(|(_, which)| !which.is_empty()) {
             writeln!(f, "skip {verb} {which}")?;
         }
+        if let Some(servers) = self.servers {
+            writeln!(f, "servers {servers}")?;
+        }
         for server in &self.without {
             writeln!(f, "without {server}")?;
         }
@@ -241,6 +248,7 @@ mod tests {
             reseed: Some((7, 12)),
             until: Some(9),
             skip: [("crash".to_owned(), Ranges::of([1, 2, 3, 7]))].into(),
+            servers: Some(3),
             without: ["server-4".to_owned()].into(),
             lose: [(link, Ranges::of([4]))].into(),
         }

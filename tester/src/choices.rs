@@ -37,6 +37,17 @@ impl Choices {
         inner.overrides.skip.get(verb).is_none_or(|skipped| !skipped.contains(number))
     }
 
+    /// How many servers a cluster has that is to have so many. One by one they are counted, so that it is
+    /// known how many there were to be.
+    pub(crate) fn servers(&self, asked_for: usize) -> usize {
+        let Some(inner) = &self.inner else { return asked_for };
+        for _ in 0..asked_for {
+            inner.count("server");
+        }
+        let most = inner.overrides.servers.and_then(|servers| usize::try_from(servers).ok());
+        most.map_or(asked_for, |most| most.clamp(1, asked_for))
+    }
+
     /// Whether a server never starts.
     pub(crate) fn is_without(&self, server: &str) -> bool {
         self.inner.as_ref().is_some_and(|inner| inner.overrides.without.contains(server))

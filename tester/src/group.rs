@@ -251,7 +251,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     ) -> Option<T> {
         let (node, object, crash) = {
             let slots = self.shared.slots.lock();
-            let life = slots[server].life.as_ref()?;
+            let life = slots.get(server)?.life.as_ref()?;
             (life.node.clone(), Arc::clone(&life.server), Arc::clone(&life.crash))
         };
         // A thread of its own, and not a visit by the test's thread: whatever `f` spawns belongs to the
@@ -265,17 +265,17 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// The node of the living incarnation.
     pub fn node(&self, server: usize) -> Option<Node> {
-        self.shared.slots.lock()[server].life.as_ref().map(|life| life.node.clone())
+        self.shared.slots.lock().get(server)?.life.as_ref().map(|life| life.node.clone())
     }
 
     /// Whether the server has not crashed.
     pub fn is_alive(&self, server: usize) -> bool {
-        self.shared.slots.lock()[server].life.is_some()
+        self.shared.slots.lock().get(server).is_some_and(|slot| slot.life.is_some())
     }
 
     /// Whether the server has its links: it was connected and not disconnected or crashed since.
     pub fn is_connected(&self, server: usize) -> bool {
-        self.shared.slots.lock()[server].connected
+        self.shared.slots.lock().get(server).is_some_and(|slot| slot.connected)
     }
 
     /// The disk of a server, that of the latest incarnation.
@@ -311,7 +311,7 @@ impl<S: Send + Sync + 'static> Group<S> {
     ///
     /// If the calling thread runs on the server's own node, this call does not return: the thread is unwound.
     pub fn crash(&self, server: usize) {
-        if self.allows("crash") {
+        if self.allows("crash") && self.has(server) {
             self.crash_now(server);
         }
     }

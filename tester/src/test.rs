@@ -213,6 +213,11 @@ impl Test {
         self.break_off(Broken::expectation(message))
     }
 
+    /// Whether [`Test::fail_waiting`] has ended the run.
+    pub(crate) fn has_waited_in_vain(&self) -> bool {
+        self.inner.threads.lock().is_some()
+    }
+
     /// Fails the test unless `condition` holds; `message` says what was seen instead.
     ///
     /// # Panics

@@ -20,9 +20,18 @@ const DRAWN: usize = 10;
 /// Fewer runs than this are not worth a process of their own, if there are more to do.
 const FEW: usize = 8;
 
-/// What broke in a run: a rule, or the kind of failure with the words of its message.
+/// What broke in a run: a rule, or the kind of failure with the words of its message. Two runs fail in the
+/// same way if this is equal. A run that was to see no more at some moment has not failed by coming to it.
 pub(crate) fn broken(report: &Report) -> Option<String> {
-    (!report.ok && report.kind != Some(Kind::Starved)).then(|| signature(report))
+    let is_cut = report.cut && matches!(report.kind, Some(Kind::VirtualTime | Kind::RealTime));
+    (!report.ok && !is_cut && report.kind != Some(Kind::Starved)).then(|| signature(report))
+}
+
+/// Whether the run failed because something had not come about. Then it fails as well if what would bring it
+/// about is left out, and that says nothing of the solution.
+pub(crate) fn is_overdue(report: &Report) -> bool {
+    let kinds = [Kind::VirtualTime, Kind::RealTime, Kind::Deadlock];
+    report.overdue || report.kind.is_some_and(|kind| kinds.contains(&kind))
 }
 
 /// The name of what broke for a file: one word.

@@ -43,6 +43,40 @@ fn shrink_leaves_what_is_needed() {
     assert!(said.out.contains(&format!("cargo lab replay --shrunk {file}")), "{}", said.out);
 }
 
+/// Shrinks that run, which fails in another way than usual.
+fn shrink_failing(how: &str) -> (Said, String) {
+    let file = scratch().join("other.shrunk");
+    let mut command = command(&[&["shrink"], &RUN[..], &["--output"]].concat());
+    let said = command.arg(&file).env("FIXTURE_FAILS", how).output().expect("lab can be run");
+    (Said::new(said), std::fs::read_to_string(&file).unwrap_or_default())
+}
+
+/// A failure of the same kind with other words is another one, also at the last look.
+#[test]
+fn what_is_left_fails_in_the_same_way_and_not_only_in_the_same_kind() {
+    let (said, _) = shrink_failing("moody");
+    assert!(said.ended(2).err.contains("the shrunk run does not fail again"));
+}
+
+/// A candidate that was ended because it was to see no more has not failed by lasting too long.
+#[test]
+fn a_run_that_was_cut_off_is_no_run_that_took_too_long() {
+    let (said, text) = shrink_failing("slow");
+    said.ended(0);
+    assert!(text.contains("\nskip crash 1 3\n"), "{text}");
+}
+
+/// Without the restart that it waits for, a run waits in vain as well, and that is nobody's fault.
+#[test]
+fn what_was_waited_for_is_not_left_out() {
+    let (said, text) = shrink_failing("overdue");
+    said.ended(0);
+    assert!(text.contains("\nskip crash 1 3\n") && !text.contains("skip restart"), "{text}");
+    let (said, text) = shrink_failing("");
+    said.ended(0);
+    assert!(text.contains("skip restart"), "{text}");
+}
+
 #[test]
 fn when_tells_between_which_moments_the_failure_was_decided() {
     let picture = scratch().join("when.svg").display().to_string();

@@ -105,6 +105,7 @@ impl<R: Consensus> Cluster<R> {
     /// Starts the servers and connects them all. As in the course, callers wait up to 7 s until they learn
     /// that a server cannot be reached.
     pub fn new(test: &Test, setup: Setup) -> Cluster<R> {
+        let setup = Setup { servers: test.choices().servers(setup.servers), ..setup };
         let net = Net::as_drawn(test);
         net.network().set_reliable(!setup.unreliable);
         net.network().set_long_delays(true);

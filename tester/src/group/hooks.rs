@@ -14,7 +14,12 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Whether the server never starts; see `choices`.
     pub(super) fn is_without(&self, server: usize) -> bool {
-        self.test().choices().is_without(self.title(server))
+        !self.has(server) || self.test().choices().is_without(self.title(server))
+    }
+
+    /// Whether there is such a server. A run may have fewer than its test names; see `choices`.
+    pub(super) fn has(&self, server: usize) -> bool {
+        server < self.len()
     }
 
     /// Calls `hook` after each write of the server's present incarnation to its disk, on the server's thread;

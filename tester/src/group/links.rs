@@ -16,7 +16,7 @@ impl<S: Send + Sync + 'static> Group<S> {
 
     /// Takes all links from the server, which goes on running.
     pub fn disconnect(&self, server: usize) {
-        if !self.allows("disconnect") {
+        if !self.allows("disconnect") || !self.has(server) {
             return;
         }
         self.note_server(server, "disconnect");

@@ -145,11 +145,14 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
     }
     // When the runtime ended the run: at the test's limit of time, and not because it was to see no more.
     let limit = failure.filter(|failure| is_limit(failure) && failure.at >= plan.limits.virtual_time);
+    report.line.cut = failure.is_some_and(is_limit) && limit.is_none();
     for finding in test.run_final_checks() {
         let broken = limit.zip(finding.unanswered.as_ref()).and_then(|(limit, asked)| asked.broken(limit.at));
         report = take_finding(plan, report.blame(broken), finding);
     }
     report = report.blame(limit.and_then(|limit| test.owed_answers(limit.at)));
+    let in_vain = failure.is_some_and(is_limit) || test.has_waited_in_vain();
+    report.line.overdue = !report.ok() && in_vain && report.line.kind != Some(Kind::Invariant);
     report.line.unwatched = test.take_unwatched();
     report.line.exercised = test.take_met();
     match report.ok() {

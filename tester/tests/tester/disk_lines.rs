@@ -4,11 +4,12 @@
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use labreport::{Kind, Report};
 use labtrace::{Trace, read_file};
 use tester::{Cluster, Retry, Setup, Test, Unwatched, run};
 
 use crate::fake::{Fake, Wrong};
-use crate::process::{child, plays};
+use crate::process::{child, plays, reports};
 
 /// Two commands, and nobody crashes, so that no rule is broken.
 fn play(name: &'static str, wrong: Wrong) {
@@ -108,4 +109,35 @@ fn a_run_can_do_without_the_looks_of_the_tester() {
     let looks = |trace: &Trace| trace.events.iter().filter(|event| *event.target == *"get_state").count();
     assert!(looks(&trace_of("kept")) > 0);
     assert_eq!(looks(&trace_of_variant("kept", "blind\n")), 0);
+}
+
+/// The report of the run that differs from what seed 1 says in this way.
+fn report_of_variant(part: &str, differs: &str) -> Report {
+    let variant = std::env::temp_dir().join(format!("tester-{}-{part}.variant", process::id()));
+    std::fs::write(&variant, format!("test {part}\nseed 1\n{differs}")).expect("there is room for a file");
+    let variants = variant.display().to_string();
+    let output = child(part, &[("LAB_SEED", "0"), ("LAB_REPORT", "1"), ("LAB_VARIANTS", &variants)]);
+    std::fs::remove_file(variant).expect("it can be removed");
+    reports(&output).pop().expect("the child reports")
+}
+
+/// It has not taken too long: nobody was to see more of it.
+#[test]
+fn a_run_that_is_to_see_no_more_says_so() {
+    let report = report_of_variant("kept", "until 1000000\n");
+    assert!(report.cut && !report.ok && report.kind == Some(Kind::VirtualTime), "{report:?}");
+    let report = report_of_variant("kept", "");
+    assert!(report.ok && !report.cut && !report.overdue, "{report:?}");
+}
+
+/// Two of three servers that know of no others are a cluster. Whoever asks for the third finds nobody.
+#[test]
+fn a_cluster_may_be_smaller_than_its_test_says() {
+    let events = trace_of_variant("twice", "servers 2\n");
+    assert!(events.events.iter().any(|event| *event.node == *"server-1"), "there are two");
+    assert!(events.events.iter().all(|event| *event.node != *"server-2"), "and no third");
+    // Three servers cannot agree then, and what is missing is something that was waited for.
+    let report = report_of_variant("kept", "servers 2\n");
+    assert!(!report.ok && report.overdue && !report.cut, "{report:?}");
+    assert_eq!(report.choices.get("server"), Some(&3));
 }

@@ -62,7 +62,7 @@ pub(crate) fn run(arguments: &Arguments, options: &ShrinkOptions) -> Result<Outc
     let trace = Scratch::new("shrunk");
     let after = bench.trace(best.seed, Some(&best), &trace.0)?;
     let shrunk = read(&trace.0)?;
-    let Some(after) = after.filter(|after| variants::rule(after) == best.rule) else {
+    let Some(after) = after.filter(|after| variants::broken(after) == variants::broken(&report)) else {
         return Err(Failure::new(
             "the shrunk run does not fail again, so the test is not determined by its seed",
         ));

@@ -1,8 +1,10 @@
 //! The search for a smaller run.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use lab_terminal::{Waiting, cut, error_width, is_lively};
+use labreport::Kind;
 use labreport::overrides::{Overrides, Ranges};
 
 use super::super::traced::Bench;
@@ -20,7 +22,7 @@ const BATCH: u64 = 96;
 const PATIENCE: u32 = 12;
 
 /// After so many descents in vain the search ends.
-const DESCENTS: u32 = 3;
+const DESCENTS: u32 = 8;
 
 /// With how many other streams a candidate is tried that does not fail with its own.
 const OTHER_STREAMS: u64 = 3;
@@ -41,6 +43,12 @@ const FAULTS: [&str; 9] = [
     "release_link",
 ];
 
+/// Those of them that end a fault. What waits in vain for something would wait as long without these.
+const HELP: [&str; 5] = ["restart", "heal", "connect", "open_link", "release_link"];
+
+/// After so many batches in vain no more large pieces are left out.
+const PIECES: u32 = 6;
+
 /// Operations of clients.
 const OPERATIONS: [&str; 4] = ["start", "get", "put", "append"];
 
@@ -50,6 +58,10 @@ const STEADY: u64 = 5_000;
 pub(super) struct Search<'a> {
     bench: &'a Bench,
     rule: Option<String>,
+    /// It is one that holds in a cluster of any size.
+    is_of_rule: bool,
+    /// It failed because something had not come about.
+    is_overdue: bool,
     best: Overrides,
     /// Of the best run.
     report: Report,
@@ -72,6 +84,8 @@ impl<'a> Search<'a> {
         Search {
             bench,
             rule,
+            is_of_rule: report.kind == Some(Kind::Invariant),
+            is_overdue: variants::is_overdue(report),
             best: original,
             report: report.clone(),
             deadline,
@@ -108,17 +122,21 @@ impl<'a> Search<'a> {
     fn descend(&mut self) -> Result<(), Failure> {
         self.begin()?;
         self.go_blind()?;
+        self.cut_off()?;
         loop {
             let before = self.report.steps;
-            for verb in FAULTS {
-                self.leave_out(verb)?;
+            for verb in FAULTS.into_iter().chain(OPERATIONS) {
+                if self.may_skip(verb) {
+                    self.leave_out(verb)?;
+                }
             }
-            for verb in OPERATIONS {
-                self.leave_out(verb)?;
+            if !self.is_overdue {
+                self.leave_out_servers()?;
             }
-            self.leave_out_servers()?;
             self.leave_out_waits()?;
-            self.lose_messages()?;
+            if !self.is_overdue {
+                self.lose_messages()?;
+            }
             self.other_streams()?;
             if self.report.steps >= before || self.is_over() {
                 return Ok(());
@@ -320,6 +338,72 @@ impl<'a> Search<'a> {
         Ok(())
     }
 
+    /// Large pieces at once, before anything else: all uses of some verbs behind a place, in clusters that
+    /// are smaller from their beginning on, each with other random numbers. Step by step a search never
+    /// comes there: a cluster of three is another run from its first moment, and fails only if what came
+    /// behind the failure's cause is left out as well.
+    fn cut_off(&mut self) -> Result<(), Failure> {
+        let mut in_vain = 0;
+        while in_vain < PIECES && !self.is_over() && self.best.streams.is_some() {
+            self.say("large pieces");
+            let counts = self.report.choices.clone();
+            let mut candidates: Vec<Overrides> =
+                self.fresh_streams().map(|streams| self.piece(streams, &counts)).collect();
+            self.next_stream += BATCH;
+            in_vain = if self.try_all(&mut candidates, false)? { 0 } else { in_vain + 1 };
+        }
+        Ok(())
+    }
+
+    /// One of them. The number draws everything about it.
+    fn piece(&self, streams: u64, counts: &BTreeMap<String, u64>) -> Overrides {
+        let mut drawn = streams;
+        let mut draw = |below: u64| {
+            // SplitMix64.
+            drawn = drawn.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = drawn;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            (mixed ^ (mixed >> 31)) % below.max(1)
+        };
+        let mut piece = Overrides { streams: Some(streams), ..self.best.clone() };
+        piece.skip.clear();
+        piece.lose.clear();
+        piece.without.clear();
+        piece.steady = (draw(2) == 0).then_some(STEADY);
+        if self.is_of_rule {
+            let servers = counts.get("server").copied().unwrap_or(0);
+            let fewer = if draw(2) == 0 { 1 } else { draw(servers) };
+            piece.servers = (fewer > 0 && servers > fewer).then(|| servers - fewer);
+        }
+        if !self.is_overdue && draw(2) == 0 {
+            // What reached only some.
+            let links: Vec<_> = counts.keys().filter_map(|name| name.split_once(' ')).collect();
+            for _ in 0..draw(4).min(links.len() as u64) {
+                let (from, to) = links[draw(links.len() as u64) as usize];
+                let first = 1 + draw(6);
+                let lost = Ranges(vec![(first, first + draw(3))]);
+                piece.lose.insert((from.to_owned(), to.to_owned()), lost);
+            }
+        }
+        for verb in FAULTS.iter().chain(&OPERATIONS).filter(|verb| self.may_skip(verb)) {
+            let count = counts.get(*verb).copied().unwrap_or(0);
+            let from = match draw(4) {
+                _ if count == 0 => continue,
+                0 => continue,
+                1 => 1 + draw(4),
+                _ => 1 + draw(count),
+            };
+            piece.skip.insert((*verb).to_owned(), Ranges(vec![(from, u64::MAX)]));
+        }
+        piece
+    }
+
+    /// What waits in vain for something would wait as long if nobody did anything.
+    fn may_skip(&self, verb: &str) -> bool {
+        !(self.is_overdue && (HELP.contains(&verb) || OPERATIONS.contains(&verb)))
+    }
+
     /// Servers that never start.
     fn leave_out_servers(&mut self) -> Result<(), Failure> {
         self.say("servers");
@@ -355,19 +439,28 @@ impl<'a> Search<'a> {
         self.try_all(&mut candidates, false).map(drop)
     }
 
-    /// The same run with other random numbers, some of which fail sooner; every second one with all that was
-    /// left out, since another run needs other things.
+    /// The same run with other random numbers, some of which fail sooner; most with things that were left
+    /// out, since another run needs other things.
     fn other_streams(&mut self) -> Result<(), Failure> {
         for _ in 0..PATIENCE {
             if self.is_over() || self.best.streams.is_none() {
                 return Ok(());
             }
             self.say("other random numbers");
+            let counts = self.report.choices.clone();
             let with = |streams: u64| {
                 let mut other = Overrides { streams: Some(streams), ..self.best.clone() };
-                if streams.is_multiple_of(2) {
-                    other.skip.clear();
-                    other.lose.clear();
+                match streams % 4 {
+                    0 => other.skip.clear(),
+                    1 => {
+                        other.skip.clear();
+                        other.lose.clear();
+                    }
+                    2 => return self.piece(streams, &counts),
+                    _ => {}
+                }
+                if streams % 8 > 3 {
+                    other.steady = Some(STEADY);
                 }
                 other
             };

@@ -70,6 +70,10 @@ pub(super) fn remains(best: &Overrides, report: &Report, trace: &Trace, before: 
     if let Some(micros) = best.steady {
         let _ = writeln!(text, "Each message takes {} ms, and none is lost by chance.", micros as f64 / 1e3);
     }
+    if let Some(servers) = best.servers {
+        let before = report.choices.get("server").copied().unwrap_or(servers);
+        let _ = writeln!(text, "The cluster has {servers} of its {before} servers, and none knows of more.");
+    }
     for server in &best.without {
         let _ = writeln!(text, "{server} never starts.");
     }
