@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use lab_terminal::Failure;
+use labreport::grading::runs_of;
 use labreport::swarm::{LAST_DIGIT, Swarm};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -161,11 +162,17 @@ impl Plan {
         format!("{all} of each test{few}")
     }
 
-    /// How often a test is run: a share of each shard's seeds.
+    /// How often a test is run.
     fn runs_of(&self, test: &Test) -> u64 {
-        let (shards, rest) = (self.runs / self.seeds_per_shard, self.runs % self.seeds_per_shard);
-        let of = |seeds: u64| test.seeds(&(0..seeds)).end;
-        shards * of(self.seeds_per_shard) + if rest > 0 { of(rest) } else { 0 }
+        runs_of(self.runs, test.percent)
+    }
+
+    /// The tests with the seeds that each has in a shard: what is its share of all seeds, the first of them,
+    /// does not depend on how they are cut.
+    pub(crate) fn seeds(&self, shard: &Shard) -> Vec<(Test, Range<u64>)> {
+        let Range { start, end } = shard.seeds;
+        let last = |test: &Test| (self.first_seed + self.runs_of(test)).clamp(start, end);
+        self.tests.iter().map(|test| (test.clone(), start..last(test))).collect()
     }
 
     /// Which these are, in a sentence.
@@ -180,7 +187,8 @@ impl Plan {
     /// Of everything that decides what a shard comes to. Who handed the sources in is not among it, so a
     /// batch that gets further submissions keeps what was done for the others.
     pub(crate) fn key(&self, shard: &Shard) -> Result<String, Failure> {
-        let decides = (VERSION, &self.workshop, &self.tests, &shard.hash, &shard.seeds);
+        let seeds: Vec<Range<u64>> = self.seeds(shard).into_iter().map(|(_, seeds)| seeds).collect();
+        let decides = (VERSION, &self.workshop, &self.tests, &shard.hash, &shard.seeds, seeds);
         let text = serde_json::to_vec(&decides).map_err(|error| Failure::new(format!("a shard: {error}")))?;
         Ok(hex(&Sha256::digest(text)[..16]))
     }
@@ -427,11 +435,9 @@ mod tests {
         assert_eq!(old.is_of_another_batch(&other), Some("it has the seeds of another secret"));
     }
 
-    /// A shard has its share each, so that shards add up to the plan.
-    #[test]
-    fn tests_without_points_have_fewer_runs_and_it_is_said() {
-        let test = |points, percent| Test {
-            name: String::new(),
+    fn test(points: u32, percent: u32) -> Test {
+        Test {
+            name: format!("{points} points"),
             title: String::new(),
             part: String::new(),
             points,
@@ -439,14 +445,31 @@ mod tests {
             path: String::new(),
             limits: crate::settings::Limits { virtual_s: 120, real_s: 30, memory_mb: 512 },
             percent,
-        };
-        let with = |runs, seeds_per_shard, percent| {
-            let tests = vec![test(5, 100), test(0, percent)];
-            Plan { runs, seeds_per_shard, tests, ..plan() }.runs_words()
-        };
-        assert_eq!(with(50, 50, 40), "50 runs of each test, 20 of those without points");
-        assert_eq!(with(50, 20, 40), "50 runs of each test, 20 of those without points");
-        assert_eq!(with(50, 50, 100), "50 runs of each test");
-        assert_eq!(with(1, 1, 40), "1 run of each test");
+        }
+    }
+
+    #[test]
+    fn tests_without_points_have_fewer_runs_and_it_is_said() {
+        let with =
+            |runs, percent| Plan { runs, tests: vec![test(5, 100), test(0, percent)], ..plan() }.runs_words();
+        assert_eq!(with(50, 40), "50 runs of each test, 20 of those without points");
+        assert_eq!(with(50, 100), "50 runs of each test");
+        assert_eq!(with(1, 40), "1 run of each test");
+    }
+
+    /// Also those of a swarm are the same then.
+    #[test]
+    fn which_seeds_a_test_has_does_not_depend_on_the_shards() {
+        for seeds_per_shard in [1, 7, 10, 50] {
+            let tests = vec![test(5, 100), test(0, 40)];
+            let rows = vec![row("alice", None)];
+            let plan = Plan { runs: 50, first_seed: 1003, seeds_per_shard, tests, rows, ..plan() };
+            let mut had: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+            for (test, seeds) in plan.shards().iter().flat_map(|shard| plan.seeds(shard)) {
+                had.entry(test.name).or_default().extend(seeds);
+            }
+            assert_eq!(had["5 points"], (1003..1053).collect::<Vec<_>>(), "{seeds_per_shard}");
+            assert_eq!(had["0 points"], (1003..1023).collect::<Vec<_>>(), "{seeds_per_shard}");
+        }
     }
 }

@@ -88,15 +88,15 @@ type Group<'a> = Vec<&'a Test>;
 type Reports = BTreeMap<String, Vec<Report>>;
 
 impl Runner {
-    /// Runs all seeds of all tests.
+    /// Runs all tests, each with its seeds, and none of those that have no seeds.
     ///
     /// # Errors
     /// If a test cannot be run at all, which is nobody's fault but the grader's.
-    pub(crate) fn run(&self, tests: &[Test], seeds: &Range<u64>) -> Result<BTreeMap<String, Runs>, Failure> {
+    pub(crate) fn run(&self, tests: &[(Test, Range<u64>)]) -> Result<BTreeMap<String, Runs>, Failure> {
         let groups = groups(tests);
         let results = Mutex::new(Vec::new());
-        in_parallel(&groups, self.jobs, |group| {
-            let result = self.run_group(group, &group[0].seeds(seeds));
+        in_parallel(&groups, self.jobs, |(group, seeds)| {
+            let result = self.run_group(group, seeds);
             results.lock().unwrap_or_else(PoisonError::into_inner).push(result);
         });
         let mut all = BTreeMap::new();
@@ -290,16 +290,16 @@ fn has_no_test(end: &End) -> bool {
 
 /// The tests in the order of the list, those of one binary and part together. Whoever watches the process
 /// needs one limit of real time and of memory, and all tests of a process have the same seeds.
-fn groups(tests: &[Test]) -> Vec<Group<'_>> {
-    let mut groups: Vec<Group<'_>> = Vec::new();
+fn groups(tests: &[(Test, Range<u64>)]) -> Vec<(Group<'_>, Range<u64>)> {
+    let mut groups: Vec<(Group<'_>, Range<u64>)> = Vec::new();
     let key = |test: &Test| {
         let Limits { real_s, memory_mb, .. } = test.limits;
-        (test.krate.clone(), test.part.clone(), real_s, memory_mb, test.percent)
+        (test.krate.clone(), test.part.clone(), real_s, memory_mb)
     };
-    for test in tests {
-        match groups.iter_mut().find(|group| key(group[0]) == key(test)) {
-            Some(group) => group.push(test),
-            None => groups.push(vec![test]),
+    for (test, seeds) in tests.iter().filter(|(_, seeds)| !seeds.is_empty()) {
+        match groups.iter_mut().find(|(group, of)| of == seeds && key(group[0]) == key(test)) {
+            Some((group, _)) => group.push(test),
+            None => groups.push((vec![test], seeds.clone())),
         }
     }
     groups

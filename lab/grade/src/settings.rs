@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use lab_terminal::Failure;
-use labreport::grading::{percent, runs_of};
+use labreport::grading::percent;
 use serde::{Deserialize, Serialize};
 
 /// A test of the lab.
@@ -25,13 +24,6 @@ pub(crate) struct Test {
     /// Its share of the runs ([`labreport::grading::runs_of`]).
     #[serde(default = "all", skip_serializing_if = "is_all")]
     pub(crate) percent: u32,
-}
-
-impl Test {
-    /// Which of these seeds it is run with: the first of them, as many as are its share.
-    pub(crate) fn seeds(&self, of: &Range<u64>) -> Range<u64> {
-        of.start..of.end.min(of.start + runs_of(of.end - of.start, self.percent))
-    }
 }
 
 fn all() -> u32 {

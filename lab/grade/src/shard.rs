@@ -88,9 +88,9 @@ impl Worker<'_> {
             }
         };
         let runner = Runner { sandbox: self.sandbox, binaries, jobs: self.jobs };
-        let runs = runner.run(&self.plan.tests, &shard.seeds)?;
-        let sums = self.plan.tests.iter().filter_map(|test| {
-            let seeds = test.seeds(&shard.seeds);
+        let tests = self.plan.seeds(shard);
+        let runs = runner.run(&tests)?;
+        let sums = tests.iter().filter_map(|(test, seeds)| {
             Some((test.name.clone(), Sum::of(runs.get(&test.name)?, seeds.end - seeds.start)))
         });
         carried.sums = sums.collect();

@@ -141,7 +141,8 @@ pub(super) fn classroom(graded: &Graded, show: &Show) -> Value {
 /// The sentence for the student, unless it is about a hidden test.
 pub(super) fn said(graded: &Graded, show: &Show) -> String {
     if show.hidden.iter().any(|hidden| graded.sentence.starts_with(&format!("{hidden}:"))) {
-        "A hidden test does not pass.".to_owned()
+        let costs = if graded.class == Class::Correct { " It has no points." } else { "" };
+        format!("A hidden test does not pass.{costs}")
     } else {
         let failures = graded.tests.iter().flat_map(|test| &test.failures);
         failures.fold(graded.sentence.clone(), |sentence, failing| without_seed(&sentence, failing, show))

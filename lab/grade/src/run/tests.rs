@@ -76,10 +76,11 @@ fn test(name: &str, points: u32, virtual_s: u64) -> Test {
 /// A process for each limit would cost more than the tests in it.
 #[test]
 fn tests_of_a_part_share_a_process_whatever_their_virtual_time() {
-    let tests = [test("quick", 1, 120), test("slow", 0, 900), test("quiet", 0, 120)];
+    let tests = [("quick", 1, 120), ("slow", 0, 900), ("quiet", 0, 120)];
+    let tests = tests.map(|(name, points, virtual_s)| (test(name, points, virtual_s), 1..3));
     let groups = groups(&tests);
     assert_eq!(groups.len(), 1);
-    let variables = variables(&groups[0], tests[0].limits);
+    let variables = variables(&groups[0].0, tests[0].0.limits);
     assert!(
         variables.contains(&("LAB_VIRTUAL_LIMIT_S".to_owned(), "120,slow=900".to_owned())),
         "{variables:?}"
@@ -126,13 +127,19 @@ fn an_expensive_test_without_points_is_not_repeated() {
     assert!(!is_repeated(&one, &runs[0], &runs));
 }
 
-/// Tests with a share of the seeds have a process of their own.
+/// Tests with other seeds have a process of their own, and those without any have none.
 #[test]
-fn a_share_of_the_seeds_is_their_first() {
-    let few = |name, percent| Test { percent, ..test(name, 0, 120) };
-    let tests = [test("graded", 5, 120), few("one", 40), few("two", 40), few("rare", 100)];
-    let names: Vec<Vec<&str>> =
-        groups(&tests).iter().map(|group| group.iter().map(|test| test.name.as_str()).collect()).collect();
-    assert_eq!(names, [vec!["graded", "rare"], vec!["one", "two"]]);
-    assert_eq!(tests.map(|test| test.seeds(&(100..150))), [100..150, 100..120, 100..120, 100..150]);
+fn tests_with_the_same_seeds_share_a_process() {
+    let of = |name, points, seeds| (test(name, points, 120), seeds);
+    let tests = [
+        of("graded", 5, 100..150),
+        of("one", 0, 100..120),
+        of("none", 0, 100..100),
+        of("two", 0, 100..120),
+        of("rare", 0, 100..150),
+    ];
+    let groups = groups(&tests);
+    let names = |group: &Group<'_>| group.iter().map(|test| test.name.clone()).collect::<Vec<_>>();
+    let said: Vec<_> = groups.iter().map(|(group, seeds)| (names(group).join(" "), seeds.clone())).collect();
+    assert_eq!(said, [("graded rare".to_owned(), 100..150), ("one two".to_owned(), 100..120)]);
 }
