@@ -22,7 +22,7 @@ use labrt::oneshot::{self, Put, Take};
 use labrt::runtime;
 use labrt::time::Instant;
 
-use crate::calls::CallId;
+use crate::calls::{Call, CallId};
 use crate::end::NetworkEnd;
 use crate::error::RpcError;
 use crate::rules::{Fate, Intake, Poll};
@@ -217,14 +217,14 @@ impl Duty {
 
     /// The delay of the reply and what the tap wants done with it, if it leaves at all.
     fn departure(&mut self, method: &'static str, answer: &Answer) -> Option<(u64, TapAction)> {
-        let shared = self.shared.clone()?;
-        let number = self.id.number;
-        self.progress = Progress::Returned;
+        let Duty { shared, id, end, slot, progress, .. } = self;
+        let (shared, number) = (shared.as_ref()?, id.number);
+        *progress = Progress::Returned;
         let size = answer.as_ref().map_or(0, Vec::len);
         let fate = {
             let mut state = shared.state.lock();
-            state.ends[self.end as usize].traffic.count_return();
-            state.fate(self.id, size)
+            state.ends[*end as usize].traffic.count_return();
+            state.fate(*id, size)
         };
         match fate {
             Fate::Unwanted => None,
@@ -237,11 +237,11 @@ impl Duty {
             Fate::Sent(delay) => {
                 let bytes = answer.as_deref().unwrap_or_default();
                 let size = bytes.len();
-                self.progress = Progress::Leaves;
+                *progress = Progress::Leaves;
                 shared.trace_leg(method, "reply", number, &[("bytes", size as u64)], || {
                     format!("#{number} reply, {size} bytes")
                 });
-                Some((delay, shared.ask_tap(Direction::Reply, self.end, self.slot, method, bytes)))
+                Some((delay, shared.ask_tap(Direction::Reply, *end, *slot, method, bytes)))
             }
         }
     }
@@ -285,14 +285,14 @@ impl Reply {
             drop(state);
             return Held::Reply(self).wait();
         }
-        let Some(call) = state.calls.remove(self.id) else { return };
+        let Some(Call { put, .. }) = state.calls.remove(self.id) else { return };
         // Counted only now: a reply that is lost, late or second never costs anything.
-        if call.put.is_awaited() {
+        if put.is_awaited() {
             state.ends[self.end as usize].traffic.count_reply();
             state.total_bytes += self.answer.as_ref().map_or(0, Vec::len) as u64;
         }
         drop(state);
-        call.put.put(self.answer.map_err(RpcError::Garbled));
+        put.put(self.answer.map_err(RpcError::Garbled));
     }
 }
 

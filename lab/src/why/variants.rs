@@ -23,7 +23,7 @@ const FEW: usize = 8;
 /// What broke in a run: a rule, or the kind of failure with the words of its message. Two runs fail in the
 /// same way if this is equal. A run that was to see no more at some moment has not failed by coming to it.
 pub(crate) fn broken(report: &Report) -> Option<String> {
-    let is_cut = report.cut && matches!(report.kind, Some(Kind::VirtualTime | Kind::RealTime));
+    let is_cut = report.cut && report.kind == Some(Kind::VirtualTime);
     (!report.ok && !is_cut && report.kind != Some(Kind::Starved)).then(|| signature(report))
 }
 

@@ -145,7 +145,9 @@ fn judge(plan: &Plan, test: &Test, outcome: &Outcome<Figures>, ticks: Ticks, mut
     }
     // When the runtime ended the run: at the test's limit of time, and not because it was to see no more.
     let limit = failure.filter(|failure| is_limit(failure) && failure.at >= plan.limits.virtual_time);
-    report.line.cut = failure.is_some_and(is_limit) && limit.is_none();
+    // The other limits are the same whatever was to be seen of the run.
+    let is_of_clock = failure.is_some_and(|failure| failure.kind == FailureKind::VirtualTime);
+    report.line.cut = is_of_clock && limit.is_none();
     for finding in test.run_final_checks() {
         let broken = limit.zip(finding.unanswered.as_ref()).and_then(|(limit, asked)| asked.broken(limit.at));
         report = take_finding(plan, report.blame(broken), finding);

@@ -230,6 +230,7 @@ fn a_simulated_run_has_its_time_on_a_busy_machine() {
     drop(crowd);
     let slow = reports(&child("slow", &[("LAB_SEED", "1"), ("LAB_REPORT", "1"), limit])).remove(0);
     assert_eq!(slow.kind, Some(Kind::RealTime), "{slow:?}");
+    assert!(slow.overdue && !slow.cut, "whatever was to be seen of it, it took too long: {slow:?}");
 }
 
 /// A solution that keeps the processors busy itself, with threads of std, is not excused.
