@@ -8,6 +8,7 @@
 //! build a tree with a map of every map, and take a whole file at once; a history has a million small maps of
 //! which five fields are wanted.
 
+mod namespaces;
 mod numbers;
 
 use std::borrow::Cow;
@@ -285,7 +286,9 @@ impl<'a> Reader<'a> {
     pub(super) fn begin_map(&mut self) -> Result<(), Problem> {
         let mut next = self.peek()?;
         if next == Some(b'#') && !self.rest().starts_with("#{") {
-            self.token();
+            if let Some(space) = self.token().strip_prefix("#:") {
+                return Err(broken(format!("an event's keys have no namespace: {}", quoted(space))));
+            }
             next = self.peek()?;
         }
         if next != Some(b'{') || self.text[..self.at].ends_with('#') {
@@ -363,7 +366,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What a tag says of a collection does not matter here: a tuple is a vector. A scalar with a tag is
-    /// another scalar.
+    /// another scalar. The namespace of a map, `#:a{:b 1}`, is part of its keys.
     fn tagged(&mut self, depth: usize) -> Result<Form<'a>, Problem> {
         let begin = self.at;
         let tag = self.token();
@@ -372,6 +375,7 @@ impl<'a> Reader<'a> {
         let form = self.nested(depth + 1)?;
         let written = &self.text[inside..self.at];
         Ok(match form {
+            Form::Map(pairs) if tag.starts_with("#:") => Form::Map(namespaces::qualified(pairs, &tag[2..])),
             Form::Row(_) | Form::Set(_) | Form::Map(_) => form,
             _ if inside == begin + tag.len() + 1 => Form::Word(Cow::Borrowed(&self.text[begin..self.at])),
             _ => Form::Word(Cow::Owned(format!("{tag} {written}"))),

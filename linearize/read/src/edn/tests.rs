@@ -52,6 +52,23 @@ fn collections() {
 }
 
 #[test]
+fn the_namespace_of_a_map_is_part_of_its_keys() {
+    let said = |text| crate::calls::Datum::of(&form(text).expect(text));
+    let plain = "{:a/b {:c 1}, :d/e 2, :f 3, a/g 4, true 5, \"b\" 6}";
+    assert_eq!(said("#:a{:b {:c 1} :d/e 2 :_/f 3 g 4 true 5 \"b\" 6}"), said(plain));
+    assert_ne!(said("#:a{:b 1}"), said("{:b 1}"));
+    assert_ne!(said("#:a{:b 1}"), said("#:b{:b 1}"));
+    assert_eq!(said("#a{:b 1}"), said("{:b 1}"));
+}
+
+#[test]
+fn an_event_has_no_namespace() {
+    assert!(Reader::new("#jepsen.history.Op{:type :ok}").begin_map().is_ok());
+    let problem = Reader::new("#:jepsen{:type :ok}").begin_map();
+    assert!(format!("{problem:?}").contains("namespace"), "{problem:?}");
+}
+
+#[test]
 fn what_is_no_form_is_refused() {
     let wrong =
         ["", "[1", "(1]", "{1}", "\"", "\"\\", "\"\\x\"", "\"\\ud83d\"", "\"\\u00\"", "1x", "1/", "]", "#"];
