@@ -47,6 +47,9 @@ struct Limits {
     real_s: Option<u64>,
     threads_s: Option<u64>,
     memory_mb: Option<u64>,
+    /// The grader's alone: a bound for all runs of a test.
+    #[serde(rename = "processor_s")]
+    _processor_s: Option<u64>,
 }
 
 /// Limits with nothing left open.

@@ -443,7 +443,7 @@ mod tests {
             points,
             krate: String::new(),
             path: String::new(),
-            limits: crate::settings::Limits { virtual_s: 120, real_s: 30, memory_mb: 512 },
+            limits: crate::settings::Limits { virtual_s: 120, real_s: 30, memory_mb: 512, processor_s: 2 },
             percent,
         }
     }

@@ -25,7 +25,7 @@ use lab_terminal::Failure;
 use labreport::{Kind, Report, swarm};
 use serde::{Deserialize, Serialize};
 
-use self::lost::{cut, death, hopeless, is_expensive, is_slow};
+use self::lost::{cut, death, hopeless, is_expensive, is_lost, say};
 use crate::parallel::in_parallel;
 use crate::sandbox::confine::{BROKEN, COMPLAINT};
 use crate::sandbox::{Bounds, Mount, Sandbox};
@@ -71,15 +71,17 @@ const OUTPUT_MB: u64 = 64;
 /// Bytes of the longest report; a story has a few hundred lines.
 const LONGEST_REPORT: u64 = 16 * 1024 * 1024;
 
-/// How many tests of a part may take a limit's time without a pass before the others are not run.
+/// How many tests of a part may come to nothing, see [`is_lost`], before the others are not run.
 const MOST_LOST: usize = 4;
 
 /// Stories that are kept of a test's failures; most of them tell the same.
 const STORIES: usize = 3;
 
-/// Seconds of processor time for each run that a process is asked for, and at least.
-const CPU_S_A_RUN: u64 = 2;
-const CPU_S: u64 = 120;
+/// How many runs' processor time a process may take beside that of its own.
+const SPARE_RUNS: u64 = 25;
+
+/// How many times as much a repetition may take: no clock near a bound says that two runs differ.
+const PATIENCE: u64 = 2;
 
 /// Tests that share a process.
 type Group<'a> = Vec<&'a Test>;
@@ -121,15 +123,16 @@ impl Runner {
             let runs = reports.entry(test.name.clone()).or_default();
             if lost >= MOST_LOST {
                 runs.clear();
-                let why = "not run, because other tests of the part took all the time that they may take";
+                let why =
+                    "not run, because other tests of the part took all the time that they may take, or died";
                 cuts.insert(test.name.clone(), why.to_owned());
                 continue;
             }
-            if hopeless(runs).is_none() && (runs.len() as u64) < seeds.end - seeds.start {
-                self.run_alone(test, seeds, runs)?;
-            }
-            if let Some(reason) = cut(runs) {
-                lost += usize::from(runs.iter().any(is_slow) && !runs.iter().any(|run| run.ok));
+            let is_short = hopeless(runs).is_none() && (runs.len() as u64) < seeds.end - seeds.start;
+            let is_over = is_short && self.run_alone(test, seeds, runs)?;
+            let over = runs.first().filter(|_| is_over).map(say);
+            if let Some(reason) = over.or_else(|| cut(runs)) {
+                lost += usize::from(is_lost(test, runs));
                 cuts.insert(test.name.clone(), reason);
             }
         }
@@ -157,12 +160,17 @@ impl Runner {
     }
 
     /// Runs the seeds of a test in a process of its own, after one that it shared has died; another one for
-    /// what is left, if that dies, too.
-    fn run_alone(&self, test: &Test, seeds: &Range<u64>, runs: &mut Vec<Report>) -> Result<(), Failure> {
+    /// what is left, if that dies, too. Returns whether they take more processor time than they may: then
+    /// none of its runs counts, for how far it came depends on the machine.
+    fn run_alone(&self, test: &Test, seeds: &Range<u64>, runs: &mut Vec<Report>) -> Result<bool, Failure> {
         runs.clear();
         let mut next = seeds.start;
         while next < seeds.end && hopeless(runs).is_none() {
             let (mut reports, end) = self.session(&vec![test], &(next..seeds.end))?;
+            if end.cause == Cause::Processor {
+                *runs = vec![death(test, seeds.start, &end)];
+                return Ok(true);
+            }
             let more = reports.remove(&test.name).unwrap_or_default();
             next += more.len() as u64;
             let is_stuck = more.last().is_some_and(|run| run.stuck);
@@ -178,7 +186,7 @@ impl Runner {
                 next += 1;
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Runs the seed at which a process has died, for reports may be lost when one does. If this one dies as
@@ -205,13 +213,13 @@ impl Runner {
             [(graded, middle, seeds), (ungraded, seeds.start, &(seeds.start..seeds.start + 1))]
         {
             if !group.is_empty() {
-                again.extend(self.session_from(first, &group, seeds)?.0);
+                again.extend(self.session_from(first, &group, seeds, PATIENCE)?.0);
             }
         }
         for test in alone {
             for row in runs_of(test).chunk_by(|left, right| left.ok == right.ok).filter(|row| row[0].ok) {
-                let (mut more, _) =
-                    self.session(&vec![test], &(row[0].seed..row[0].seed + row.len() as u64))?;
+                let (first, end) = (row[0].seed, row[0].seed + row.len() as u64);
+                let (mut more, _) = self.session_from(first, &vec![test], &(first..end), PATIENCE)?;
                 again
                     .entry(test.name.clone())
                     .or_default()
@@ -223,15 +231,17 @@ impl Runner {
 
     /// One process: these tests, each with these seeds.
     fn session(&self, tests: &Group<'_>, seeds: &Range<u64>) -> Result<(Reports, End), Failure> {
-        self.session_from(seeds.start, tests, seeds)
+        self.session_from(seeds.start, tests, seeds, 1)
     }
 
-    /// The same, where each test begins with the seed `first`, and has those before it last.
+    /// The same, where each test begins with the seed `first`, and has those before it last, and may take
+    /// `patience` times the processor time.
     fn session_from(
         &self,
         first: u64,
         tests: &Group<'_>,
         seeds: &Range<u64>,
+        patience: u64,
     ) -> Result<(Reports, End), Failure> {
         let Some(one) = tests.first() else { unreachable!("a group has a test") };
         let (krate, limits) = (&one.krate, one.limits);
@@ -240,8 +250,8 @@ impl Runner {
         let cannot =
             |error: std::io::Error| Failure::new(format!("cannot run {}: {error}", binary.display()));
         let runs = tests.len() as u64 * (seeds.end - seeds.start);
-        let bounds =
-            Bounds { cpu_s: CPU_S + runs * CPU_S_A_RUN, address_mb: 16 * 1024, file_mb: 16, is_test: true };
+        let cpu_s = (SPARE_RUNS + runs) * limits.processor_s * patience;
+        let bounds = Bounds { cpu_s, address_mb: 16 * 1024, file_mb: 16, is_test: true };
         let mut command = self.sandbox.command(
             &bounds,
             &variables(tests, limits),
@@ -289,12 +299,13 @@ fn has_no_test(end: &End) -> bool {
 }
 
 /// The tests in the order of the list, those of one binary and part together. Whoever watches the process
-/// needs one limit of real time and of memory, and all tests of a process have the same seeds.
+/// needs one limit of real time, of processor time and of memory, and all tests of a process have the same
+/// seeds.
 fn groups(tests: &[(Test, Range<u64>)]) -> Vec<(Group<'_>, Range<u64>)> {
     let mut groups: Vec<(Group<'_>, Range<u64>)> = Vec::new();
     let key = |test: &Test| {
-        let Limits { real_s, memory_mb, .. } = test.limits;
-        (test.krate.clone(), test.part.clone(), real_s, memory_mb)
+        let Limits { real_s, memory_mb, processor_s, .. } = test.limits;
+        (test.krate.clone(), test.part.clone(), real_s, memory_mb, processor_s)
     };
     for (test, seeds) in tests.iter().filter(|(_, seeds)| !seeds.is_empty()) {
         match groups.iter_mut().find(|(group, of)| of == seeds && key(group[0]) == key(test)) {

@@ -41,6 +41,8 @@ pub(crate) struct Limits {
     pub(crate) virtual_s: u64,
     pub(crate) real_s: u64,
     pub(crate) memory_mb: u64,
+    /// Processor time, on average of a test's runs.
+    pub(crate) processor_s: u64,
 }
 
 /// From how many passes a test's points come.
@@ -110,6 +112,7 @@ struct SomeLimits {
     virtual_s: Option<u64>,
     real_s: Option<u64>,
     memory_mb: Option<u64>,
+    processor_s: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -186,6 +189,7 @@ impl SomeLimits {
             virtual_s: nearer.virtual_s.or(self.virtual_s).unwrap_or(120),
             real_s: nearer.real_s.or(self.real_s).unwrap_or(30),
             memory_mb: nearer.memory_mb.or(self.memory_mb).unwrap_or(512),
+            processor_s: nearer.processor_s.or(self.processor_s).unwrap_or(2),
         }
     }
 }

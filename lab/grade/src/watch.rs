@@ -16,9 +16,6 @@ use nix::unistd::Pid;
 /// How often a process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A process that dies after such a silence costs about as much as one that reaches its limit.
-pub(crate) const LONG: Duration = Duration::from_secs(3);
-
 /// How much of what a process prints is kept, from its beginning and from its end.
 const KEPT: usize = 32 * 1024;
 
@@ -54,8 +51,6 @@ pub(crate) struct End {
     pub(crate) cause: Cause,
     /// What it printed, standard error behind standard output.
     pub(crate) output: String,
-    /// Whether it had given no sign of life for [`LONG`] when it ended.
-    pub(crate) took_long: bool,
 }
 
 /// Signs of life, from whoever reads the process's reports.
@@ -94,11 +89,11 @@ pub(crate) fn run<T>(
     command.stdin(Stdio::null());
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let printed = AtomicU64::new(0);
-    let (why, took_long) = (Mutex::new(None), AtomicBool::new(false));
+    let why = Mutex::new(None);
     thread::scope(|scope| {
         let out = scope.spawn(|| read(out, &printed));
         let err = scope.spawn(|| read(err, &printed));
-        let waited = scope.spawn(|| wait(&mut child, allowance, pulse, &printed, (&why, &took_long)));
+        let waited = scope.spawn(|| wait(&mut child, allowance, pulse, &printed, &why));
         let result = meanwhile();
         // These threads do nothing that panics; if one did, its part of the output would be empty.
         let status = waited.join().unwrap_or_else(|_| Err(io::Error::other("the watch was lost")))?;
@@ -106,9 +101,7 @@ pub(crate) fn run<T>(
         output.extend(err.join().unwrap_or_default());
         let killed = why.lock().ok().and_then(|why| *why);
         let cause = killed.unwrap_or_else(|| cause_of(status));
-        let (output, took_long) =
-            (String::from_utf8_lossy(&output).into_owned(), took_long.load(Ordering::Relaxed));
-        Ok((End { cause, output, took_long }, result))
+        Ok((End { cause, output: String::from_utf8_lossy(&output).into_owned() }, result))
     })
 }
 
@@ -118,7 +111,7 @@ fn wait(
     allowance: Allowance,
     pulse: &Pulse,
     printed: &AtomicU64,
-    (why, took_long): (&Mutex<Option<Cause>>, &AtomicBool),
+    why: &Mutex<Option<Cause>>,
 ) -> io::Result<ExitStatus> {
     let (mut beats, mut silence) = (pulse.beats.load(Ordering::Relaxed), Silence::begins());
     let mut pause = Duration::from_micros(200);
@@ -130,7 +123,6 @@ fn wait(
         let now = pulse.beats.load(Ordering::Relaxed);
         if now != beats {
             (beats, silence) = (now, Silence::begins());
-            took_long.store(false, Ordering::Relaxed);
         }
         let offence = if pulse.stopped.load(Ordering::Relaxed) {
             Some(Cause::Stopped)
@@ -139,9 +131,6 @@ fn wait(
             Some(Cause::Output)
         } else if looked.elapsed() >= LOOK {
             looked = Instant::now();
-            if silence.exceeds(LONG, child.id()) {
-                took_long.store(true, Ordering::Relaxed);
-            }
             if silence.exceeds(allowance.silence, child.id()) {
                 Some(Cause::Silence)
             } else {

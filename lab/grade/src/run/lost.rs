@@ -1,17 +1,15 @@
 //! Runs that cost more than they tell: those that take a limit's time, and those that end their process.
 
-use std::time::Duration;
-
 use labreport::{Kind, Report};
 
 use super::{OUTPUT_MB, of};
 use crate::settings::Test;
-use crate::watch::{Cause, End, LONG};
+use crate::watch::{Cause, End};
 
-/// A failure that took a limit's time, or about as much before the process died.
+/// A failure that took a limit's time. A death is none, however late it comes: what a clock near a bound says
+/// is another thing on another machine.
 pub(super) fn is_slow(run: &Report) -> bool {
     matches!(run.kind, Some(Kind::Blocked | Kind::Memory | Kind::RealTime | Kind::Spin))
-        || is_death(run) && Duration::from_nanos(run.real_ns) >= LONG
 }
 
 /// A failure that took a limit's time, or a process.
@@ -36,12 +34,25 @@ pub(super) fn hopeless(runs: &[Report]) -> Option<usize> {
     })
 }
 
+/// Whether a test has come to nothing and has taken much for it. Beside tests with points a death does not
+/// count: the others may earn some.
+pub(super) fn is_lost(test: &Test, runs: &[Report]) -> bool {
+    let counts = if test.points > 0 { is_slow } else { is_expensive };
+    hopeless(runs).is_some() && runs.iter().any(counts) && !runs.iter().any(|run| run.ok)
+}
+
 /// Drops what came behind the run that makes a test hopeless, so that nothing depends on who ran what.
 /// Returns why it is.
 pub(super) fn cut(runs: &mut Vec<Report>) -> Option<String> {
     let at = hopeless(runs)?;
     runs.truncate(at + 1);
-    runs.last().map(of).map(|run| format!("{}: {}", run.kind, run.message))
+    runs.last().map(say)
+}
+
+/// What a run came to, in a line.
+pub(super) fn say(run: &Report) -> String {
+    let run = of(run);
+    format!("{}: {}", run.kind, run.message)
 }
 
 /// The report that a dead process owes.
@@ -55,7 +66,9 @@ pub(super) fn death(test: &Test, seed: u64, end: &End) -> Report {
             (Kind::Memory, "a piece of memory that no test may have".to_owned())
         }
         Cause::Silence => (Kind::RealTime, "no sign of life for longer than the test's limit".to_owned()),
-        Cause::Processor => (Kind::RealTime, "more processor time than all its runs may take".to_owned()),
+        Cause::Processor => {
+            (Kind::RealTime, "its runs take more processor time than labs.toml lets them".to_owned())
+        }
         Cause::Output => (Kind::Other, format!("more than {OUTPUT_MB} MiB of output")),
         Cause::FileSize => (Kind::Died, "a file larger than any test may write".to_owned()),
         Cause::ForbiddenCall => (
@@ -84,8 +97,6 @@ pub(super) fn death(test: &Test, seed: u64, end: &End) -> Report {
         seed,
         kind: Some(kind),
         message: Some(message),
-        // How long it took is not told exactly, for nobody's result may depend on that.
-        real_ns: if end.took_long { LONG.as_nanos() as u64 } else { 0 },
         ..Report::default()
     }
 }
