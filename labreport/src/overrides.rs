@@ -17,6 +17,7 @@
 //! without server-4             # it never starts
 //! lose server-1 server-2 4-9   # these requests from one to the other are lost
 //! reseed 1234567 12            # from this nanosecond on another seed decides
+//! lossy                        # and half of all requests are lost
 //! until 2000000                # the run ends at this nanosecond
 //! ```
 
@@ -85,6 +86,8 @@ pub struct Overrides {
     pub steady: Option<u64>,
     /// From this nanosecond on, this seed decides.
     pub reseed: Option<(u64, u64)>,
+    /// From the moment of `reseed` on half of all requests are lost.
+    pub lossy: bool,
     /// The nanosecond at which the run ends, as one that took too long.
     pub until: Option<u64>,
     /// By verb (`crash`, `start`, `wait`, …): which of the test's do nothing.
@@ -156,6 +159,7 @@ impl Overrides {
             ("blind", []) => self.blind = true,
             ("steady", [micros]) => self.steady = Some(number(micros)?),
             ("reseed", [at, seed]) => self.reseed = Some((number(at)?, number(seed)?)),
+            ("lossy", []) => self.lossy = true,
             ("until", [at]) => self.until = Some(number(at)?),
             ("servers", [servers]) => self.servers = Some(number(servers)?),
             ("without", [server]) => drop(self.without.insert((*server).to_owned())),
@@ -211,6 +215,9 @@ impl fmt::Display for Overrides {
         if let Some((at, seed)) = self.reseed {
             writeln!(f, "reseed {at} {seed}")?;
         }
+        if self.lossy {
+            writeln!(f, "lossy")?;
+        }
         if let Some(at) = self.until {
             writeln!(f, "until {at}")?;
         }
@@ -246,6 +253,7 @@ mod tests {
             blind: true,
             steady: Some(5000),
             reseed: Some((7, 12)),
+            lossy: true,
             until: Some(9),
             skip: [("crash".to_owned(), Ranges::of([1, 2, 3, 7]))].into(),
             servers: Some(3),

@@ -70,7 +70,7 @@ impl Network {
 
     /// From now on each request for which the rule says so is lost. The rule gets the names of the calling
     /// node and of the called server, and the method. It is asked under a lock at which the simulation does
-    /// not switch, so it must call neither the network nor the runtime.
+    /// not switch, so it must call neither the network nor, but for its clock, the runtime.
     pub fn lose(&self, rule: impl FnMut(&str, &str, &str) -> bool + Send + 'static) {
         *self.shared().losses.lock() = Some(Box::new(rule));
         self.shared().loses.store(true, Ordering::SeqCst);

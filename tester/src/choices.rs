@@ -8,7 +8,10 @@ use std::time::Duration;
 use labreport::overrides::Overrides;
 use labrpc::Network;
 use labrt::quiet::Mutex;
+use labrt::time::Instant;
 use labrt::{Config, PolicyKind};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 /// The overrides of one run, and how often what they could override came up. Clones are the same.
 #[derive(Clone, Default)]
@@ -65,10 +68,11 @@ impl Choices {
             network.steady(Duration::from_micros(micros));
         }
         let inner = Arc::clone(inner);
+        let mut coin = inner.overrides.reseed.filter(|_| inner.overrides.lossy).map(Coin::new);
         network.lose(move |from, to, _| {
             let number = inner.count(&format!("{from} {to}"));
             let link = inner.overrides.lose.iter().find(|((one, other), _)| one == from && other == to);
-            link.is_some_and(|(_, lost)| lost.contains(number))
+            link.is_some_and(|(_, lost)| lost.contains(number)) || coin.as_mut().is_some_and(Coin::toss)
         });
     }
 
@@ -96,6 +100,24 @@ impl Choices {
     }
 }
 
+/// Decides from a moment on which requests are lost, with random numbers of its own: a run draws the same
+/// ones with it and without.
+struct Coin {
+    from: Instant,
+    rng: SmallRng,
+}
+
+impl Coin {
+    fn new((at, seed): (u64, u64)) -> Coin {
+        Coin { from: Instant::from_nanos(at), rng: SmallRng::seed_from_u64(seed) }
+    }
+
+    /// Whether the request that comes now is lost.
+    fn toss(&mut self) -> bool {
+        labrt::runtime::now() >= self.from && self.rng.random()
+    }
+}
+
 impl Inner {
     fn count(&self, what: &str) -> u64 {
         let counts = &mut *self.counts.lock();
@@ -109,5 +131,22 @@ impl Inner {
                 1
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_of_all_requests_are_lost_from_a_moment_on() {
+        let outcome = labrt::run(Config::simulated(1), || {
+            let mut coin = Coin::new((1_000_000_000, 7));
+            assert!((0..1000).all(|_| !coin.toss()));
+            labrt::thread::sleep(Duration::from_secs(1));
+            let lost = (0..1000).filter(|_| coin.toss()).count();
+            assert!((400..600).contains(&lost), "{lost} of 1000");
+        });
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
     }
 }

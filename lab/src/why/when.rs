@@ -4,21 +4,24 @@
 //!
 //! Two moments are looked for. The failure became *likely* where the part rises most and stays high; that is
 //! where the stage was set: who led when the fault came. It became *certain* behind the last moment from
-//! which some future escaped; between there and the failure nothing that chance decides could help. The
-//! second one is the nearest to the faulty step that futures can tell: what chance does not decide, such as
-//! an election whose time-outs are drawn already, lies behind it.
+//! which some future escaped; between there and the failure nothing that chance decides could help. What
+//! chance does not decide, such as an election whose time-outs are drawn already, lies behind it.
+//!
+//! So the run is forked once more, behind that moment, into futures that also lose half of all requests. It
+//! was *settled* behind the last moment from which one of these escaped. That is the nearest to the faulty
+//! step that futures can tell.
 
-use std::fmt::Write as _;
+mod picture;
 
 use console::style;
 use lab_terminal::width;
 use labreport::overrides::Overrides;
 
+use self::picture::{plot, svg};
 use super::cli::WhenOptions;
 use super::traced::{Bench, check_writable, write};
 use super::variants;
 use crate::cli::Arguments;
-use crate::statistics::wilson;
 use crate::style::{say, say_or_json};
 use crate::{Failure, Outcome};
 
@@ -28,17 +31,16 @@ const LONGER: f64 = 1.1;
 /// How many of the moments are spread evenly; the others go to where the failure was decided.
 const SPREAD: f64 = 0.6;
 
+/// At so many moments the run is forked into futures that lose half of all requests; the first of them are
+/// spread evenly.
+const ROUGH: u32 = 10;
+const ROUGH_SPREAD: u32 = 4;
+
 /// This part of the run is as exactly as it is worth knowing when the failure became certain.
 const FINE: u64 = 500;
 
 /// All futures of all moments are listed before they are run, which takes memory.
 const MOST: u64 = 1_000_000;
-
-/// How wide a bar of the plot is at most, and at least.
-const BARS: (usize, usize) = (40, 10);
-
-/// How wide the rest of a bar's line is: the moment, the probability, and its interval.
-const BESIDE: usize = 35;
 
 /// The futures of one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,8 @@ struct Decided {
     of_this_failure: bool,
     /// Behind it every future fails.
     certain: Option<Jump>,
+    /// Behind it also those fail that lose half of all requests; only if that is later.
+    settled: Option<Jump>,
 }
 
 impl Decided {
@@ -87,7 +91,7 @@ impl Decided {
         self.of_this_failure && self.certain.is_none()
     }
 
-    /// Without repetition, the jumps that there are.
+    /// Without repetition, the jumps that the plot shows.
     fn jumps(self) -> impl Iterator<Item = Jump> {
         self.certain.into_iter().chain(self.likely.filter(|_| self.likely != self.certain))
     }
@@ -131,6 +135,7 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         say(&format!("{} futures from each of {} moments…", options.futures, options.moments));
     }
     let moments = fails.moments()?;
+    let settled = fails.settled(certain(&moments))?;
     if bench.runner.supervisor.is_stopped() {
         // Futures that were not run say nothing.
         let runs: u32 = moments.iter().map(|moment| moment.runs).sum();
@@ -138,7 +143,7 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         say_or_json(options.form.json, &words, &serde_json::json!({"interrupted": {"futures": runs}}));
         return Ok(Outcome::Interrupted);
     }
-    let decided = decided(&moments);
+    let decided = Decided { settled, ..decided(&moments) };
     if let Some(path) = &options.svg {
         write(path, &svg(&moments, decided, report.virtual_ns, &bench.test.name, options.failing.seed))?;
     }
@@ -149,7 +154,8 @@ pub(crate) fn run(arguments: &Arguments, options: &WhenOptions) -> Result<Outcom
         println!(
             "{}",
             serde_json::json!({"failed_at": report.virtual_ns, "moments": rows,
-                "likely": places(decided.likely), "certain": places(decided.certain)})
+                "likely": places(decided.likely), "certain": places(decided.certain),
+                "settled": places(decided.settled)})
         );
         return Ok(Outcome::Passed);
     }
@@ -197,6 +203,12 @@ fn tell(bench: &Bench, options: &WhenOptions, decided: Decided) {
         let and = format!(": of those forked before, {:.0} % fail, and later all", 100.0 * jump.from.share());
         between("the failure became certain", jump, &and);
     }
+    if let Some(jump) = decided.settled {
+        let part = 100.0 * jump.from.share();
+        let and =
+            format!(": of futures that lose half of all requests, {part:.0} % fail before, and later all");
+        between("it was settled", jump, &and);
+    }
 }
 
 fn seconds(nanos: u64) -> f64 {
@@ -223,7 +235,7 @@ impl Fork<'_> {
         let all = self.options.moments.max(2);
         let spread = ((f64::from(all) * SPREAD) as u32).max(2);
         let place = |number: u32| (self.failed_at as f64 * f64::from(number) / f64::from(spread - 1)) as u64;
-        let mut moments = self.futures(&(0..spread).map(place).collect::<Vec<_>>())?;
+        let mut moments = self.futures(&(0..spread).map(place).collect::<Vec<_>>(), false)?;
         let decided = decided(&moments);
         let mut left = all.saturating_sub(spread);
         if let Some(Jump { from, to }) = decided.likely.filter(|_| decided.likely != decided.certain) {
@@ -244,18 +256,41 @@ impl Fork<'_> {
     }
 
     fn add(&self, moments: &mut Vec<Moment>, places: &[u64]) -> Result<(), Failure> {
-        moments.extend(self.futures(places)?);
+        moments.extend(self.futures(places, false)?);
         moments.sort_by_key(|moment| moment.at);
         Ok(())
     }
 
-    fn futures(&self, moments: &[u64]) -> Result<Vec<Moment>, Failure> {
+    /// Where the last future escaped that loses half of all requests, if it lies behind where all others
+    /// fail.
+    fn settled(&self, certain: Option<Jump>) -> Result<Option<Jump>, Failure> {
+        let begin = certain.map_or(0, |jump| jump.from.at);
+        let step = (self.failed_at - begin) / u64::from(ROUGH_SPREAD);
+        let place = |number: u32| begin + step * u64::from(number);
+        let places: Vec<u64> = (0..=ROUGH_SPREAD).map(place).collect();
+        let mut moments = self.futures(&places, true)?;
+        for _ in ROUGH_SPREAD..ROUGH {
+            // Behind the end of the run nothing escapes.
+            let Some(Jump { from, to }) = self::certain(&moments) else { break };
+            if to.at - from.at < self.failed_at / FINE {
+                break;
+            }
+            moments.extend(self.futures(&[from.at + (to.at - from.at) / 2], true)?);
+            moments.sort_by_key(|moment| moment.at);
+        }
+        let settled = self::certain(&moments);
+        Ok(settled.filter(|jump| certain.is_none_or(|certain| jump.to.at > certain.to.at)))
+    }
+
+    /// Forks the run at these moments; `lossy`: into futures that lose half of all requests.
+    fn futures(&self, moments: &[u64], lossy: bool) -> Result<Vec<Moment>, Failure> {
         let number = self.options.futures;
         let until = Some((self.failed_at as f64 * LONGER) as u64 + 1);
         let future = |at: u64, number: u32| Overrides {
             test: self.bench.test.name.clone(),
             seed: self.options.failing.seed,
             reseed: Some((at, u64::from(number) + 1)),
+            lossy,
             until,
             ..Overrides::default()
         };
@@ -285,7 +320,7 @@ fn decided(moments: &[Moment]) -> Decided {
     let of_rule = rise(moments, &rule);
     let likely = of_rule.or_else(|| rise(moments, &very)).map(between);
     let of_this_failure = of_rule.is_none() && likely.is_some();
-    Decided { likely, of_this_failure, certain: certain(moments) }
+    Decided { likely, of_this_failure, certain: certain(moments), settled: None }
 }
 
 /// The last moment from which a future escaped, and the next one.
@@ -308,107 +343,12 @@ fn rise(moments: &[Moment], failed: &[u32]) -> Option<usize> {
     most.filter(|&(_, rise)| rise >= 0.25).map(|(place, _)| place)
 }
 
-/// A line for each moment, with a bar as long as the probability, and the interval that holds it with a
-/// confidence of 95 %.
-fn plot(moments: &[Moment], decided: Decided, room: Option<usize>) -> String {
-    let wide = room.map_or(BARS.0, |room| room.saturating_sub(BESIDE).clamp(BARS.1, BARS.0));
-    let mut text = format!("{:>14}  {:<wide$}  fails\n", "forked at", "");
-    for moment in moments {
-        let length = (moment.share() * wide as f64).round() as usize;
-        let same = ((moment.part(moment.same) * wide as f64).round() as usize).min(length);
-        let bar = format!("{}{}{}", "█".repeat(same), "▒".repeat(length - same), "·".repeat(wide - length));
-        let (low, high) = wilson(u64::from(moment.failed), u64::from(moment.runs));
-        let is_jump = decided.jumps().any(|jump| moment.at == jump.to.at);
-        let bar = if is_jump { style(bar).red() } else { style(bar) };
-        // Writing into a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{:>14}  {bar}  {:3.0} % ({:.0}–{:.0} %)",
-            at(moment.at),
-            100.0 * moment.share(),
-            100.0 * low,
-            100.0 * high
-        );
-    }
-    text + "    █ ends with this very failure, ▒ breaks the same rule\n"
-}
-
-/// The same as a picture.
-fn svg(moments: &[Moment], decided: Decided, end: u64, test: &str, seed: u64) -> String {
-    let (width, height, left, top) = (720.0, 300.0, 60.0, 40.0);
-    let x = |at: u64| left + (width - left - 20.0) * at as f64 / end.max(1) as f64;
-    let y = |share: f64| top + (height - top - 50.0) * (1.0 - share);
-    let points: Vec<String> =
-        moments.iter().map(|moment| format!("{:.1},{:.1}", x(moment.at), y(moment.share()))).collect();
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"#fff\"/>\n\
-         <text x=\"{left}\" y=\"20\" font-size=\"14\">{test}, seed {seed}: how many futures fail, by the moment of the fork</text>\n"
-    );
-    for share in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let at = y(share);
-        let _ = writeln!(
-            text,
-            "<path d=\"M{left} {at:.1}H{}\" stroke=\"#ddd\"/><text x=\"20\" y=\"{:.1}\">{:.0} %</text>",
-            width - 20.0,
-            at + 4.0,
-            share * 100.0
-        );
-    }
-    for Jump { from, to } in decided.jumps() {
-        let (from, to) = (x(from.at), x(to.at));
-        let _ = writeln!(
-            text,
-            "<rect x=\"{from:.1}\" y=\"{top}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"#ffe0cc\"/>",
-            (to - from).max(2.0),
-            height - top - 50.0
-        );
-    }
-    for moment in moments {
-        let (low, high) = wilson(u64::from(moment.failed), u64::from(moment.runs));
-        let _ = writeln!(
-            text,
-            "<path d=\"M{0:.1} {1:.1}V{2:.1}\" stroke=\"#0072b2\" opacity=\".5\"/>",
-            x(moment.at),
-            y(low),
-            y(high)
-        );
-    }
-    let _ = writeln!(
-        text,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#0072b2\" stroke-width=\"2\"/>",
-        points.join(" ")
-    );
-    let very: Vec<String> = moments
-        .iter()
-        .map(|moment| format!("{:.1},{:.1}", x(moment.at), y(moment.part(moment.same))))
-        .collect();
-    let _ = writeln!(
-        text,
-        "<polyline points=\"{}\" fill=\"none\" stroke=\"#d55e00\" stroke-dasharray=\"5 3\"/>\n\
-         <text x=\"{left}\" y=\"{:.1}\">solid: the rule breaks; dashed: with this very failure</text>",
-        very.join(" "),
-        height - 8.0
-    );
-    for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        let moment = (end as f64 * part) as u64;
-        let _ = writeln!(
-            text,
-            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{:.2} s</text>",
-            x(moment),
-            height - 25.0,
-            seconds(moment)
-        );
-    }
-    text + "</svg>\n"
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// Moments a second apart: how many of 50 futures break the rule, and how many end with the very failure.
-    fn moments(counts: &[(u32, u32)]) -> Vec<Moment> {
+    pub(super) fn moments(counts: &[(u32, u32)]) -> Vec<Moment> {
         let moment = |(at, &(failed, same)): (u64, &(u32, u32))| Moment {
             at: at * 1_000_000_000,
             failed,
@@ -421,7 +361,7 @@ mod tests {
     /// Where the failure became likely and where certain, in seconds; and whether it is the very failure that
     /// became likely.
     fn decided_at(counts: &[(u32, u32)]) -> (Option<u64>, Option<u64>, bool) {
-        let Decided { likely, certain, of_this_failure } = decided(&moments(counts));
+        let Decided { likely, certain, of_this_failure, .. } = decided(&moments(counts));
         let second = |jump: Jump| {
             assert_eq!(jump.to.at - jump.from.at, 1_000_000_000);
             jump.to.at / 1_000_000_000
@@ -458,20 +398,5 @@ mod tests {
         let counts = [(50, 0), (50, 2), (49, 1), (50, 47), (50, 50)];
         assert_eq!(decided_at(&counts), (Some(3), Some(3), true));
         assert_eq!(decided_at(&[(48, 0), (50, 3), (47, 5), (49, 9)]), (None, None, false));
-    }
-
-    #[test]
-    fn the_plot_has_a_line_for_each_moment() {
-        let text = plot(&moments(&[(0, 0), (50, 25)]), Decided::default(), None);
-        assert!(text.contains("1.000000 s") && text.contains("100 % (93–100 %)"), "{text}");
-        assert!(text.contains(&format!("{}{}  ", "█".repeat(20), "▒".repeat(20))), "{text}");
-        for room in [50, 60, 80, 160] {
-            let text = plot(&moments(&[(0, 0), (50, 25), (50, 50)]), Decided::default(), Some(room));
-            let widest = text.lines().map(|line| line.chars().count()).max();
-            assert!(widest <= Some(room.max(57)), "{widest:?} at {room}:\n{text}");
-        }
-        let moments = moments(&[(0, 0), (50, 50)]);
-        let picture = svg(&moments, decided(&moments), 1_000_000_000, "t", 7);
-        assert!(picture.starts_with("<svg") && picture.trim_end().ends_with("</svg>"));
     }
 }

@@ -91,6 +91,12 @@ fn when_tells_between_which_moments_the_failure_was_decided() {
         moment(0) <= 1_000_000_000 && moment(1) >= 1_000_000_000 && moment(1) - moment(0) < 10_000_000,
         "{row}"
     );
+    assert!(said.out.contains("it was settled between 1.48"), "{}", said.out);
+    let moment = |place: usize| row["settled"][place].as_u64().expect("it is settled later");
+    assert!(
+        moment(0) < 1_490_000_000 && moment(1) >= 1_490_000_000 && moment(1) - moment(0) < 10_000_000,
+        "{row}"
+    );
 }
 
 #[test]
