@@ -35,7 +35,7 @@ pub(crate) const KINDS: [Kind; 38] = [
     kind("endless-yields", "loop { labrt::thread::yield_now(); }", "slow", ""),
     kind("endless-sleep", "loop { labrt::thread::sleep(labrt::time::Duration::from_secs(1)); }", "slow", ""),
     kind("memory", "let mut all = Vec::new(); loop { all.push(vec![1u8; 1 << 20]); }", "slow", "memory"),
-    kind("memory-at-once", "let all = vec![1u8; 1 << 40]; drop(all);", "slow", "memory"),
+    kind("memory-at-once", "drop(std::hint::black_box(vec![1u8; 1 << 40]));", "slow", "memory"),
     kind(
         "stack",
         "fn deep(n: u64) -> u64 { let a = [n; 64]; deep(n + 1) + a[(n % 64) as usize] } deep(0);",
