@@ -6,6 +6,7 @@ mod directed_3a;
 mod directed_3b;
 mod even;
 mod late;
+mod no_delay;
 mod part_3a;
 mod part_3b;
 mod stale_reads;

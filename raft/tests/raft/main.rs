@@ -5,6 +5,7 @@
 mod any_order;
 mod bare;
 // handout: end
+mod catching_up;
 mod churn;
 mod deposed;
 mod directed_2a;

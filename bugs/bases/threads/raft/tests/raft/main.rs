@@ -1,5 +1,6 @@
 //! The tests of the Raft lab that any solution can be given: those on a cluster.
 
+mod catching_up;
 mod churn;
 mod deposed;
 mod directed_2a;
