@@ -11,7 +11,7 @@ use labrt::time::Instant;
 use raft::Raft;
 use tester::{Cluster, Command, ELECTION, Retry, Setup, Test, run};
 
-use crate::moments::SNAPSHOTS_EVERY;
+use crate::moments::{SNAPSHOTS_EVERY, agree_until_snapshot};
 use crate::waiting::wait_until;
 
 /// Length of the commands in [`old_behind_new_snapshot_2d`]. A snapshot of 29 may fit into one message.
@@ -299,4 +299,50 @@ fn catch_up_without_a_command(t: &Test) -> bool {
     });
     cluster.agree_on(Command::random(), 3, Retry::Yes);
     ends_so
+}
+
+/// A server's log holds entries of a later term when its service makes a snapshot. It starts again and leads,
+/// and a follower still has in its log what the snapshot covers. What the disk tells of the snapshot's
+/// last entry must be what every log says of it (Figure 13, `lastIncludedTerm`).
+#[test]
+fn later_terms_behind_the_snapshot_2d() {
+    run("later_terms_behind_the_snapshot_2d", |t: &Test| {
+        let met = (0..3).filter(|_| lead_behind_an_earlier_term(t)).count();
+        t.exercised(met > 0, "no server with entries of a later term behind its snapshot started again");
+    });
+}
+
+/// One attempt; whether that server had its snapshot, and the follower had none that reaches so far.
+fn lead_behind_an_earlier_term(t: &Test) -> bool {
+    let cluster = Cluster::<Raft>::new(t, Setup::servers(3).snapshots());
+    let first = cluster.check_one_leader();
+    t.scene("All have the same log. Both followers' services begin to make a snapshot, and are long at it.");
+    cluster.hold_snapshots((0..3).filter(|&server| server != first));
+    agree_until_snapshot(&cluster);
+    t.scene("The leader is cut off. One of the others leads the next term.");
+    cluster.disconnect(first);
+    let second = cluster.check_one_leader();
+    let follower = 3 - first - second;
+    t.scene("Now the other one is cut off, and the new leader has a command committed.");
+    cluster.disconnect(follower);
+    cluster.connect(first);
+    cluster.agree_on(Command::random(), 1, Retry::Yes);
+    t.scene("The new leader's service gets ready with its snapshot. The server starts again.");
+    let size = |server: usize| cluster.persister(server).snapshot_size();
+    let before = [second, follower].map(size);
+    cluster.hold_snapshots(Some(follower));
+    let is_made = wait_until(ELECTION / 4, || size(second) > before[0]);
+    cluster.disconnect(first);
+    cluster.crash(second);
+    cluster.restart(second);
+    t.scene("It leads the follower, which has no snapshot, and brings it what it lacks.");
+    cluster.connect(second);
+    cluster.connect(follower);
+    cluster.agree_on(Command::random(), 1, Retry::Yes);
+    let has_none = size(follower) == before[1];
+    t.scene("All are back.");
+    cluster.hold_snapshots(None);
+    cluster.connect(first);
+    cluster.agree_on(Command::random(), 3, Retry::Yes);
+    is_made && has_none
 }

@@ -79,9 +79,9 @@ struct Record {
     outside: Arc<Outside>,
     /// Digests of the commands that leaders took, by index.
     taken: Mutex<FxHashMap<u64, Vec<u64>>>,
-    /// A server whose service does not get ready with a snapshot.
-    held_snapshots: labrt::sync::Mutex<Option<usize>>,
-    /// Wakes that service.
+    /// Servers whose services do not get ready with a snapshot.
+    held_snapshots: labrt::sync::Mutex<Vec<usize>>,
+    /// Wakes these services.
     snapshots_go_on: Condvar,
     /// The test's own node.
     home: Node,
@@ -174,10 +174,10 @@ impl<R: Consensus> Cluster<R> {
         accepted
     }
 
-    /// From now on the service of this server, and of no other, does not get ready with a snapshot that it
-    /// begins to make. It takes nothing from its apply channel meanwhile. None: all get ready.
-    pub fn hold_snapshots(&self, server: Option<usize>) {
-        *self.record.held_snapshots.lock() = server;
+    /// From now on the services of these servers, and of no others, do not get ready with a snapshot that
+    /// they begin to make. They take nothing from their apply channels meanwhile. None: all get ready.
+    pub fn hold_snapshots(&self, servers: impl IntoIterator<Item = usize>) {
+        *self.record.held_snapshots.lock() = servers.into_iter().collect();
         self.record.snapshots_go_on.notify_all();
     }
 
