@@ -47,12 +47,14 @@ fn first_submit_rsm() {
 fn late_copies_rsm() {
     tester::run("late_copies_rsm", |test| {
         let counters = Counters::new(test, false, labapi::Options::default());
-        let mut client = counters.client(1);
+        let (mut client, mut other) = (counters.client(1), counters.client(2));
         let requests: Vec<_> = (0..5).map(|_| client.request(1)).collect();
-        test.scene("Each request comes twice in a row.");
-        for (before, request) in requests.iter().enumerate() {
-            let replies = [client.send(request), client.send(request)];
-            let expected = [before as u64 + 1; 2];
+        test.scene("Each request comes twice in a row, and again when another client was there.");
+        for (before, request) in (0..).zip(&requests) {
+            let mut replies = [client.send(request), client.send(request), 0];
+            other.add(1);
+            replies[2] = client.send(request);
+            let expected = [2 * before + 1; 3];
             test.expect(replies == expected, || format!("the replies are {replies:?} and not {expected:?}"));
         }
         let come_late =
@@ -60,14 +62,14 @@ fn late_copies_rsm() {
         test.scene("Copies come when their client has all its answers.");
         come_late();
         let counter = client.add(1);
-        test.expect(counter == 6, || format!("six requests, some of which came again, make {counter}"));
+        test.expect(counter == 11, || format!("eleven requests, some of which came again, make {counter}"));
         test.scene("The same after a restart of all servers.");
         counters.crash_all();
         counters.restart_all();
         come_late();
         let counter = client.add(1);
-        test.expect(counter == 7, || format!("seven requests, some of which came again, make {counter}"));
-        counters.check(7, &[0, 1, 2]);
+        test.expect(counter == 12, || format!("twelve requests, some of which came again, make {counter}"));
+        counters.check(12, &[0, 1, 2]);
     });
 }
 
