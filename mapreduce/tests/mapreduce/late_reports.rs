@@ -1,4 +1,7 @@
-//! Directed: reports that come when the coordinator no longer expects them.
+//! Directed: reports that come when the coordinator no longer expects them, and an answer that comes when the
+//! worker no longer expects it.
+
+use std::collections::BTreeMap;
 
 use labrpc::{Direction, Name, TapAction};
 use labrt::channel::unbounded;
@@ -8,6 +11,7 @@ use labrt::sync::atomic::{AtomicBool, Ordering};
 use labrt::thread;
 use labrt::time::{Duration, Instant};
 use mapreduce::events::Event;
+use mapreduce::rpc::ProgressReply;
 use mapreduce::state::{Backup, Phase};
 use tester::run;
 
@@ -20,6 +24,9 @@ use crate::sim::toys::Names;
 
 /// The method by which workers report that a task is done.
 const DONE: &str = "CoordinatorRpc.task_done";
+
+/// The method by which workers report the progress of a task.
+const PROGRESS: &str = "CoordinatorRpc.progress";
 
 /// The report of a map that has been done by another worker meanwhile comes while one map still runs. It must
 /// not be counted in that one's place: reduces begin when all maps are done, and not when so many reports
@@ -121,5 +128,48 @@ fn mr_dead_machine_reports() {
         cluster.wait();
         let late = cluster.checker().with(|record| record.late.len());
         t.exercised(is_lost && late > 0, "no machine that was declared dead reported");
+    });
+}
+
+/// A worker asks whether its map is still wanted. The answer is no, and comes when the worker runs the next
+/// map. That one is wanted, and goes on.
+#[test]
+fn mr_late_cancel() {
+    run("mr_late_cancel", |t| {
+        t.scene("Two workers run maps. One takes longer than the time-out, until somebody is told to stop.");
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let runs: Arc<Mutex<BTreeMap<(usize, String), usize>>> = Arc::default();
+        let (of_hook, is_told) = (runs.clone(), cancelled.clone());
+        let hooks = Hooks::default().on_map(move |machine, file| {
+            *of_hook.lock().entry((machine, file.to_owned())).or_default() += 1;
+            let is_first =
+                file == "text-0" && of_hook.lock().keys().filter(|(_, of)| of == file).count() == 1;
+            let start = Instant::now();
+            while is_first && !is_told.load(Ordering::SeqCst) && start.elapsed() < of_timeout(2.0) {
+                thread::sleep(of_timeout(0.005));
+            }
+            thread::sleep(of_timeout(if is_first { 0.0 } else { 0.15 }));
+        });
+        let mut plan = Plan::new(2, Names, zipf_files(20, 200));
+        plan.rules.backup = Backup::Off;
+        let cluster = Cluster::with_hooks(t, plan, hooks);
+        t.scene("It takes a while to come.");
+        let of_tap = cancelled.clone();
+        cluster.net().network().set_tap(move |message| {
+            let is_cancel = message.direction == Direction::Reply
+                && message.method == PROGRESS
+                && labgob::decode(message.bytes)
+                    .is_ok_and(|reply: ProgressReply| reply == ProgressReply::Cancel);
+            let is_late = is_cancel && !of_tap.swap(true, Ordering::SeqCst);
+            if is_late { TapAction::Delay(of_timeout(0.08)) } else { TapAction::Deliver }
+        });
+        cluster.wait();
+        cluster.net().network().clear_tap();
+        t.met("answers that tell a worker to stop", u64::from(cancelled.load(Ordering::SeqCst)));
+        let runs = runs.lock();
+        let twice = runs.iter().find(|(_, runs)| **runs > 1);
+        t.expect(twice.is_none() || !t.is_ordinary(), || {
+            format!("a worker was told to stop when it ran another map, and began that one again: {twice:?}")
+        });
     });
 }
